@@ -1,0 +1,48 @@
+"""What `manage.py check` refuses in the settings of markets."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.core.checks import CheckMessage, Error, Warning, register
+
+from markets import conf
+from markets.setup import TITLES
+
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+@register
+def check_exchanges(**_: Any) -> list[CheckMessage]:
+    """EXCHANGES names exchanges that exist."""
+    unknown = [name for name in conf.exchanges() if name not in TITLES]
+    hint = f"Write one or more of {', '.join(sorted(TITLES))}, separated by commas."
+    return [
+        Error(f"EXCHANGES names {name!r}, which is not known.", hint=hint, id="markets.E001")
+        for name in unknown
+    ]
+
+
+@register
+def check_opinion(**_: Any) -> list[CheckMessage]:
+    """OPINION_API_URL can be used, and a key does not cross the network in the clear."""
+    opinion = conf.opinion()
+    url = urlsplit(opinion.url)
+    if url.scheme not in ("http", "https") or not url.hostname or url.username or url.query or url.fragment:
+        hint = "Write it as https://openapi.opinion.trade/openapi; a key goes into OPINION_API_KEY."
+        return [Error("OPINION_API_URL is not the address of a REST root.", hint=hint, id="markets.E002")]
+    if opinion.key and url.scheme == "http" and url.hostname not in LOOPBACK:
+        hint = "Use https, or leave OPINION_API_KEY empty."
+        return [Warning("OPINION_API_KEY is sent without encryption.", hint=hint, id="markets.W001")]
+    return []
+
+
+@register
+def check_interval(**_: Any) -> list[CheckMessage]:
+    """SYNC_MARKETS_EVERY is an interval that can be kept."""
+    if conf.sync_markets_every().total_seconds() >= 1:
+        return []
+    return [
+        Error("SYNC_MARKETS_EVERY is below 1 second.", hint="Write 300 for 5 minutes.", id="markets.E003")
+    ]

@@ -1,0 +1,92 @@
+"""What syncs give back."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from markets.exchanges.rows import Key, Page, Rejected
+from markets.exchanges.wire import Wire
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counts:
+    """How rows fared when they were written."""
+
+    created: int = 0
+    updated: int = 0
+    unchanged: int = 0
+
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(
+            created=self.created + other.created,
+            updated=self.updated + other.updated,
+            unchanged=self.unchanged + other.unchanged,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SyncResult:
+    """What a sync of one exchange did. Topics, binary markets and children each count as one."""
+
+    exchange: str
+    seen: int
+    """The sum of the next four."""
+    created: int
+    updated: int
+    unchanged: int
+    rejected: int
+    """Rows that could not be read; the first ones are in the SyncLog."""
+    requests: int
+    """Sent to the exchange, those it answered with 429 too."""
+    seconds: float
+
+    def as_json(self) -> dict[str, Any]:
+        """The fields by name, as commands print them and jobs keep them."""
+        return asdict(self)
+
+
+@dataclass
+class Tally:
+    """What a sync has done so far."""
+
+    exchange: str
+    counts: Counts = field(default_factory=Counts)
+    rejected: list[Rejected] = field(default_factory=list)
+    seen: set[Key] = field(default_factory=set)
+    topics: int = 0
+    total: int | None = None
+    wire: Wire | None = None
+
+    def add(self, page: Page, counts: Counts) -> None:
+        """Count a page that was written."""
+        self.counts += counts
+        self.rejected += page.rejected
+        self.seen.update(row.key for row in page.rows)
+        # What was listed and not readable has not gone away.
+        for row in page.rejected:
+            self.seen |= {("binary", row.external_id or ""), ("categorical", row.external_id or "")}
+
+    @property
+    def complete(self) -> bool:
+        """Whether the whole catalogue was walked."""
+        return self.total is None or self.topics >= self.total
+
+    @property
+    def requests(self) -> int:
+        """How many requests were sent."""
+        return self.wire.requests if self.wire else 0
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must not be kept anywhere."""
+        return self.wire.secrets if self.wire else ()
+
+    def as_fields(self) -> dict[str, int]:
+        """The counters of a SyncLog and of a SyncResult."""
+        counted = asdict(self.counts) | {"rejected": len(self.rejected)}
+        return counted | {"seen": sum(counted.values()), "requests": self.requests}
+
+    def result(self, *, seconds: float) -> SyncResult:
+        """What a sync that took so long gives back."""
+        return SyncResult(exchange=self.exchange, seconds=seconds, **self.as_fields())

@@ -1,0 +1,84 @@
+"""Writes of markets and prices, a page at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Q
+
+from markets.exchanges.rows import Key, Kind, MarketRow
+from markets.models import Market, PriceSnapshot
+from markets.models.upsert import upsert
+from markets.results import Counts
+
+COMPARED = ("title", "status", "volume", "closes_at", "resolved_at", "yes_token", "no_token", "slug")
+KEPT = ("parent", "closes_at")
+"""An answer that leaves these out does not take them away: records of children hold neither."""
+
+
+def write_page(*, exchange: str, rows: Sequence[MarketRow], at: datetime) -> Counts:
+    """Write the rows of one page in one transaction, and only those that are new or changed.
+
+    An unchanged page costs one read; another one at most two statements more, however many rows it has. Where
+    a row comes twice, its last form counts.
+    """
+    wanted = {row.key: row for row in rows}
+    if not wanted:
+        return Counts()
+    with transaction.atomic(savepoint=False):
+        there = _there(exchange, wanted)
+        changed = [row for key, row in wanted.items() if key in there and _differs(row, there[key])]
+        created = [row for key, row in wanted.items() if key not in there]
+        upsert(exchange=exchange, rows=created + changed, at=at)
+    return Counts(
+        created=len(created), updated=len(changed), unchanged=len(wanted) - len(created) - len(changed)
+    )
+
+
+def record_price(*, market: Market, price: Decimal, at: datetime) -> bool:
+    """Keep what a YES share cost at a time; False where that time is known already.
+
+    The market shows the price unless it has a newer one.
+    """
+    with transaction.atomic():
+        _, created = PriceSnapshot.objects.get_or_create(market=market, at=at, defaults={"price": price})
+        if created:
+            newer = Q(price_at=None) | Q(price_at__lt=at)
+            Market.objects.filter(newer, pk=market.pk).update(last_price=price, price_at=at)
+    return created
+
+
+def _there(exchange: str, wanted: dict[Key, MarketRow]) -> dict[Key, dict[str, Any]]:
+    """What the database holds of these rows, in one query."""
+    ids: dict[str, list[str]] = {}
+    for kind, external_id in wanted:
+        ids.setdefault(kind, []).append(external_id)
+    either = Q()
+    for kind, external_ids in ids.items():
+        either |= Q(kind=kind, external_id__in=external_ids)
+    fields = ("kind", "external_id", "parent__external_id", "labels", *COMPARED)
+    found = Market.objects.of(exchange).filter(either).values(*fields)
+    return {(row["kind"], row["external_id"]): row for row in found}
+
+
+def _differs(row: MarketRow, there: dict[str, Any]) -> bool:
+    if list(row.labels) != there["labels"] or (row.parent and row.parent != there["parent__external_id"]):
+        return True
+    return any(
+        value != there[name]
+        for name in COMPARED
+        if (value := getattr(row, name)) is not None or name not in KEPT
+    )
+
+
+def close_gone(*, exchange: str, kind: Kind, external_id: str, at: datetime) -> Counts:
+    """Close what is open of a market that its exchange no longer knows, and of its children."""
+    itself = Q(kind=kind, external_id=external_id)
+    below = Q(parent__exchange=exchange, parent__kind=kind, parent__external_id=external_id)
+    gone = Market.objects.of(exchange).open().filter(itself | below).values("pk")
+    closed = Market.objects.filter(pk__in=gone).update(status=Market.Status.CLOSED, updated_at=at)
+    return Counts(updated=closed)
