@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 MASK = "[secret]"
-_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]+")
+_UNPRINTABLE = re.compile(r"[\x00-\x20\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]+")
 _SECRET = re.compile(
     r"""(?ix) \b (api[-_]?key | authorization | cookie | password | secret
         | (?:access|refresh|auth)[-_]?token) ( ["'\s]* [:=] ["'\s]* ) (?:bearer\s+|basic\s+)? [^\s"',;&}]+ """
@@ -16,7 +16,7 @@ _SECRET = re.compile(
 
 
 def printable(text: str) -> str:
-    """`text` on one line: runs of control characters, and of what turns the direction, are a space."""
+    """`text` on one line: a run of spaces, control characters and what turns the direction is a space."""
     return _UNPRINTABLE.sub(" ", text).strip()
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import Any
 
 from django.db import models
 from django.db.models import Aggregate
 
 SQLITE_SUM = "money_sum"
+_EXACT = Context(prec=60)  # the default would round to 28 digits
 
 
 class MoneyField(models.DecimalField):
@@ -36,7 +37,7 @@ class MoneyField(models.DecimalField):
         amount = self.to_python(value)
         if amount is None:
             return None
-        if not amount.is_finite() or amount < 0:
+        if amount < 0:
             raise ValueError(f"{self.name} is an amount of zero or more, not {amount}")
         return self.padded(amount) if connection.vendor == "sqlite" else amount
 
@@ -69,7 +70,7 @@ class _Sum:
 
     def step(self, amount: str | None) -> None:
         if amount is not None:
-            self.total = (self.total or Decimal(0)) + Decimal(amount)
+            self.total = _EXACT.add(self.total or Decimal(0), Decimal(amount))
 
     def finalize(self) -> str | None:
         return None if self.total is None else str(self.total)
