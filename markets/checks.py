@@ -18,10 +18,7 @@ def check_exchanges(**_: Any) -> list[CheckMessage]:
     """EXCHANGES names exchanges that exist."""
     unknown = [name for name in conf.exchanges() if name not in TITLES]
     hint = f"Write one or more of {', '.join(sorted(TITLES))}, separated by commas."
-    return [
-        Error(f"EXCHANGES names {name!r}, which is not known.", hint=hint, id="markets.E001")
-        for name in unknown
-    ]
+    return [Error(f"EXCHANGES names {name!r}, which is not known.", hint=hint, id="markets.E001") for name in unknown]
 
 
 @register
@@ -43,6 +40,4 @@ def check_interval(**_: Any) -> list[CheckMessage]:
     """SYNC_MARKETS_EVERY is an interval that can be kept."""
     if conf.sync_markets_every().total_seconds() >= 1:
         return []
-    return [
-        Error("SYNC_MARKETS_EVERY is below 1 second.", hint="Write 300 for 5 minutes.", id="markets.E003")
-    ]
+    return [Error("SYNC_MARKETS_EVERY is below 1 second.", hint="Write 300 for 5 minutes.", id="markets.E003")]

@@ -28,9 +28,7 @@ def open_log(exchange: str, *, feed: str, job_id: int | None, attempt: int, at: 
     """Open the log of a sync, and close those that killed processes left of the same exchange and feed."""
     same = SyncLog.objects.filter(exchange=exchange, feed=feed)
     same.abandoned(job_id=job_id, at=at).fail(at=at, error=PROCESS_ENDED)
-    return SyncLog.objects.create(
-        exchange_id=exchange, feed=feed, job_id=job_id, attempt=attempt, started_at=at
-    )
+    return SyncLog.objects.create(exchange_id=exchange, feed=feed, job_id=job_id, attempt=attempt, started_at=at)
 
 
 @contextmanager

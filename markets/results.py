@@ -54,6 +54,8 @@ class Tally:
     counts: Counts = field(default_factory=Counts)
     rejected: list[Rejected] = field(default_factory=list)
     seen: set[Key] = field(default_factory=set)
+    unreadable: set[str | None] = field(default_factory=set)
+    """The ids of rejected rows; None for one whose id could not be read either."""
     topics: int = 0
     total: int | None = None
     wire: Wire | None = None
@@ -63,14 +65,18 @@ class Tally:
         self.counts += counts
         self.rejected += page.rejected
         self.seen.update(row.key for row in page.rows)
-        # What was listed and not readable has not gone away.
-        for row in page.rejected:
-            self.seen |= {("binary", row.external_id or ""), ("categorical", row.external_id or "")}
+        self.unreadable.update(row.external_id for row in page.rejected)
+
+    def walked(self, page: Page) -> None:
+        """Count the topics of a page of the listing. An empty page tells no total worth believing."""
+        self.topics += page.length
+        if page.length:
+            self.total = page.total
 
     @property
     def complete(self) -> bool:
-        """Whether the whole catalogue was walked."""
-        return self.total is None or self.topics >= self.total
+        """Whether the whole catalogue was walked, and what was not seen is not listed."""
+        return None not in self.unreadable and (self.total is None or self.topics >= self.total)
 
     @property
     def requests(self) -> int:

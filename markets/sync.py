@@ -84,9 +84,8 @@ def syncable() -> list[str]:
 def _walk(client: Catalogue, tally: Tally, write: Write, progress: Progress) -> None:
     for number, page in enumerate(client.pages(), start=1):
         tally.add(page, write(exchange=tally.exchange, rows=page.rows, at=timezone.now()))
-        tally.topics += page.length
-        tally.total = page.total
-        progress(tally.topics, page.total, f"{tally.exchange}: page {number}")
+        tally.walked(page)
+        progress(tally.topics, tally.total, f"{tally.exchange}: page {number}")
 
 
 def _silent(done: int, total: int | None, note: str) -> None:

@@ -54,4 +54,4 @@ def _missing(tally: Tally) -> list[Key]:
     for kind, external_id, parent in rows.order_by("pk"):
         if (kind, external_id) not in tally.seen:
             found[("categorical", parent) if parent else (kind, external_id)] = None
-    return list(found)
+    return [key for key in found if key[1] not in tally.unreadable]

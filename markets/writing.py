@@ -34,9 +34,7 @@ def write_page(*, exchange: str, rows: Sequence[MarketRow], at: datetime) -> Cou
         changed = [row for key, row in wanted.items() if key in there and _differs(row, there[key])]
         created = [row for key, row in wanted.items() if key not in there]
         upsert(exchange=exchange, rows=created + changed, at=at)
-    return Counts(
-        created=len(created), updated=len(changed), unchanged=len(wanted) - len(created) - len(changed)
-    )
+    return Counts(created=len(created), updated=len(changed), unchanged=len(wanted) - len(created) - len(changed))
 
 
 def record_price(*, market: Market, price: Decimal, at: datetime) -> bool:
@@ -69,9 +67,7 @@ def _differs(row: MarketRow, there: dict[str, Any]) -> bool:
     if list(row.labels) != there["labels"] or (row.parent and row.parent != there["parent__external_id"]):
         return True
     return any(
-        value != there[name]
-        for name in COMPARED
-        if (value := getattr(row, name)) is not None or name not in KEPT
+        value != there[name] for name in COMPARED if (value := getattr(row, name)) is not None or name not in KEPT
     )
 
 

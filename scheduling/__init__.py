@@ -1,0 +1,58 @@
+"""Schedules work on the project's own database, with guarantees. See README.md beside this file.
+
+Names are loaded when they are first used, so that `import scheduling` works before django.setup().
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from scheduling import crons, retrier, scheduler, testing
+    from scheduling.backoff import Retry
+    from scheduling.calls import Call
+    from scheduling.crons import Crons
+    from scheduling.exceptions import Permanent, RetryAfter
+    from scheduling.functions import action, mutation, query
+    from scheduling.running import context
+
+__all__ = [
+    "Call",
+    "Crons",
+    "Permanent",
+    "Retry",
+    "RetryAfter",
+    "action",
+    "context",
+    "crons",
+    "mutation",
+    "query",
+    "retrier",
+    "scheduler",
+    "testing",
+]
+
+_HOMES = {
+    "Call": "calls",
+    "Crons": "crons",
+    "Permanent": "exceptions",
+    "Retry": "backoff",
+    "RetryAfter": "exceptions",
+    "action": "functions",
+    "context": "running",
+    "mutation": "functions",
+    "query": "functions",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(f"scheduling.{_HOMES[name]}"), name)
+    if name in __all__:
+        return import_module(f"scheduling.{name}")
+    raise AttributeError(f"module 'scheduling' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -4,31 +4,29 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 from typing import Any
 
 import pytest
 
 from markets.exchanges.wire import Wire
+from markets.simulator import RunningExchange, running
 from tests.markets.scripted import Reply, Scripted, scripted
 
 
 @pytest.fixture
 def reading() -> Iterator[Callable[..., tuple[Wire, Scripted]]]:
     """`reading(reply, …, key=…)`: a wire to a server with these replies; sleeps are kept in `wire.slept`."""
-    opened: list[Any] = []
+    with ExitStack() as stack:
 
-    def read(*replies: Reply, **options: Any) -> tuple[Wire, Scripted]:
-        context = scripted(*replies)
-        server = context.__enter__()
-        slept: list[float] = []
-        wire = Wire(server.url, **{"sleep": slept.append} | options)
-        wire.slept = slept
-        opened.extend([wire.close, lambda: context.__exit__(None, None, None)])
-        return wire, server
+        def read(*replies: Reply, **options: Any) -> tuple[Wire, Scripted]:
+            server = stack.enter_context(scripted(*replies))
+            slept: list[float] = []
+            wire = stack.enter_context(closing(Wire(server.url, **{"sleep": slept.append} | options)))
+            wire.slept = slept
+            return wire, server
 
-    yield read
-    for close in opened:
-        close()
+        yield read
 
 
 @pytest.fixture
@@ -43,3 +41,18 @@ def eventually() -> Callable[[Callable[[], Any]], Any]:
         return found
 
     return wait
+
+
+@pytest.fixture
+def following(settings: Any) -> Iterator[Callable[..., RunningExchange]]:
+    """`following(topics=60, …)`: a simulated exchange that stands still, and the settings that point to it."""
+    with ExitStack() as stack:
+
+        def follow(**options: Any) -> RunningExchange:
+            defaults = {"seed": 1, "topics": 60, "frozen": True, "rate": 0}
+            exchange = stack.enter_context(running(**defaults | options))
+            settings.OPINION_API_URL, settings.OPINION_API_KEY = exchange.url, ""
+            settings.OPINION_RATE = 0
+            return exchange
+
+        yield follow

@@ -89,9 +89,7 @@ def test_a_key_that_no_header_can_carry_is_refused_without_showing_it():
     assert "bad" not in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    ("status", "kind"), [(400, Refused), (401, Refused), (404, Refused), (500, Unreachable)]
-)
+@pytest.mark.parametrize(("status", "kind"), [(400, Refused), (401, Refused), (404, Refused), (500, Unreachable)])
 def test_http_errors(reading, status, kind):
     wire, server = reading(Reply(b"<html>what went wrong</html>", status=status))
     with pytest.raises(kind) as caught:

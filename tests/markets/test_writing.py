@@ -47,9 +47,7 @@ def test_what_is_written_is_what_django_would_write():
     write([replace(TOPIC, closes_at=AT.replace(microsecond=5), resolved_at=AT)])
     kept = Market.objects.get()
     kept.save()
-    assert Market.objects.filter(
-        closes_at=AT.replace(microsecond=5), volume=TOPIC.volume, labels=kept.labels
-    ).exists()
+    assert Market.objects.filter(closes_at=AT.replace(microsecond=5), volume=TOPIC.volume, labels=kept.labels).exists()
     assert Market.objects.filter(resolved_at__lte=AT, closes_at__gt=AT).exists()
 
 
@@ -156,8 +154,7 @@ def test_an_unchanged_page_leaves_no_trace_in_the_table():
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_stat_force_next_flush()")
             cursor.execute(
-                "SELECT n_tup_ins, n_tup_upd, n_tup_del FROM pg_stat_user_tables"
-                " WHERE relname = 'markets_market'"
+                "SELECT n_tup_ins, n_tup_upd, n_tup_del FROM pg_stat_user_tables WHERE relname = 'markets_market'"
             )
             return cursor.fetchone()
 

@@ -1,0 +1,104 @@
+"""From a call as people write it to the row that is inserted: the one place where options are checked."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from scheduling import functions, jsontext
+from scheduling.backoff import Retry
+from scheduling.exceptions import InvalidOption
+from scheduling.functions import Function
+from scheduling.models.insert import NewJob
+
+LONGEST_DELAY = timedelta(days=366 * 100)
+OPTIONS = ("run_at", "run_after", "priority", "retry", "on_complete", "context")
+
+
+@dataclass(frozen=True)
+class Call:
+    """A function with its arguments and options, for scheduler.bulk()."""
+
+    fn: Function | str
+    args: Mapping[str, Any] | None
+    options: dict[str, Any]
+
+    def __init__(self, fn: Function | str, args: Mapping[str, Any] | None = None, **options: Any) -> None:
+        object.__setattr__(self, "fn", fn)
+        object.__setattr__(self, "args", args)
+        object.__setattr__(self, "options", options)
+
+
+def new_job(call: Call) -> NewJob:
+    """The row of a call, checked: InvalidArguments, InvalidOption or NotFound where it cannot be scheduled."""
+    function = functions.schedulable(call.fn)
+    options = dict(call.options)
+    unknown = options.keys() - set(OPTIONS)
+    if unknown:
+        raise InvalidOption(f"unknown option {', '.join(sorted(unknown))}: it takes {', '.join(OPTIONS)}")
+    if options.get("run_at") is not None and options.get("run_after") is not None:
+        raise InvalidOption("give run_at or run_after, not both")
+    priority = options.get("priority")
+    return NewJob(
+        name=function.name,
+        args=function.store(call.args),
+        run_at=aware(options.get("run_at")),
+        delay=delay_seconds(options.get("run_after") or 0),
+        priority=function.options.priority if priority is None else functions.check_priority(priority),
+        policy=policy(options.get("retry")),
+        on_complete=completion(options.get("on_complete")),
+        context=stored_context(options.get("context")),
+    )
+
+
+def delay_seconds(delay: float | timedelta) -> float:
+    """A delay as seconds: finite, 0 or more, at most a century."""
+    seconds = delay.total_seconds() if isinstance(delay, timedelta) else delay
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not math.isfinite(seconds):
+        raise InvalidOption(f"a delay is a finite number of seconds or a timedelta, not {delay!r}")
+    if not 0 <= seconds <= LONGEST_DELAY.total_seconds():
+        raise InvalidOption(f"a delay is from 0 seconds to a century, not {delay!r}")
+    return float(seconds)
+
+
+def aware(moment: datetime | None) -> datetime | None:
+    """A moment with a time zone; a naive one is refused, as nobody can say when it is."""
+    if moment is None or (isinstance(moment, datetime) and moment.tzinfo is not None):
+        return moment
+    raise InvalidOption(f"a time is an aware datetime (with a time zone), not {moment!r}")
+
+
+def policy(retry: Retry | Mapping[str, Any] | bool | None) -> str | None:
+    """What a call says of its retries, as stored: None leaves it to the function, False switches it off."""
+    if retry is None:
+        return None
+    if retry is True:
+        retry = Retry()
+    if retry is False:
+        return jsontext.dumps({"retry": False})
+    if isinstance(retry, Mapping):
+        retry = Retry(**retry)
+    if not isinstance(retry, Retry):
+        raise InvalidOption(f"retry is a Retry(…), True or False, not {retry!r}")
+    return jsontext.dumps({"retry": retry.model_dump(mode="json")})
+
+
+def completion(on_complete: Function | str | None) -> str:
+    """The name of an on_complete, which is a mutation."""
+    if on_complete is None or on_complete == "":
+        return ""
+    function = functions.get(on_complete)
+    if function.kind != "mutation":
+        raise InvalidOption(f"on_complete is a mutation, and {function.name} is a {function.kind}")
+    return function.name
+
+
+def stored_context(context: Any) -> str | None:
+    """A context as JSON text; InvalidOption where it is none."""
+    try:
+        return None if context is None else jsontext.dumps(context)
+    except (TypeError, ValueError) as error:
+        raise InvalidOption(f"the context cannot be stored as JSON: {error}") from error

@@ -1,0 +1,157 @@
+"""The pusher's loop, as django-q2's broker: tick the crons, rescue, claim for idle workers, else wait."""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import time
+
+from django.db import DatabaseError, InterfaceError
+from django.db.models import QuerySet
+from django_q.brokers.orm import ORM
+from django_q.conf import Conf as DjangoQ
+from django_q.models import OrmQ
+
+from scheduling import clock, functions
+from scheduling.cluster import rescue, ticker, transitions
+from scheduling.cluster.errors import is_transient
+from scheduling.cluster.slots import Slots
+from scheduling.cluster.workqueue import WorkQueue
+from scheduling.conf import conf
+from scheduling.models import Host
+
+logger = logging.getLogger("scheduling")
+
+LOOK_FOR_DEAD = 1.0  # seconds between two looks for dead hosts where they can be seen at once (one machine)
+LOOK_FOR_PLAIN = 1.0  # seconds between two looks for plain async_task()s while there are none
+
+
+class Every:
+    """True at most once in so many seconds."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self._next = 0.0
+
+    def __call__(self) -> bool:
+        if time.monotonic() < self._next:
+            return False
+        self._next = time.monotonic() + self.seconds
+        return True
+
+    def now(self) -> None:
+        """Make the next call true."""
+        self._next = 0.0
+
+
+class JobBroker(ORM):  # type: ignore[misc]
+    """Claims jobs for this host's idle workers and hands them out; plain tasks go django-q2's own way."""
+
+    queue: WorkQueue
+    slots: Slots
+    sentinel: int
+
+    def attach(self, queue: WorkQueue, slots: Slots, sentinel: int) -> None:
+        """Tell it its host's queue and slots (by the sentinel, before the pusher is forked)."""
+        self.queue, self.slots, self.sentinel = queue, slots, sentinel
+        self.host: Host | None = None
+        self._began = False
+        self._outage: float | None = None
+        self._beats = Every(conf().beat_seconds)
+        self._dead = Every(LOOK_FOR_DEAD)
+        self._plain = Every(LOOK_FOR_PLAIN)
+        self._names = functions.names()
+        self._pause = 0.05
+
+    @staticmethod
+    def get_connection(list_key: str | None = None) -> QuerySet[OrmQ]:
+        """django-q2's own table; it is not looked at before it is asked for."""
+        rows: QuerySet[OrmQ] = OrmQ.objects.using(DjangoQ.ORM)
+        return rows
+
+    def dequeue(self) -> list[tuple[int, str]] | None:
+        """One turn of the pusher: never raises and never blocks long, whatever the database does."""
+        try:
+            work = self._turn()
+        except (DatabaseError, InterfaceError) as error:
+            self._lost(error)
+            return None
+        if self._outage is not None:
+            logger.warning("database.back after=%.1fs", time.monotonic() - self._outage)
+            self._outage, self._pause = None, 0.05
+        return work
+
+    def _turn(self) -> list[tuple[int, str]] | None:
+        self._begin()
+        self._settle_workers()
+        self._rescue()
+        ticked = ticker.tick() if ticker.is_due() else 0
+        idle = self.queue.idle()
+        claimed = self._claim(idle) if idle else 0
+        if idle > claimed and (plain := self._plain_tasks()):
+            return plain
+        if not claimed and not ticked:
+            self.queue.wait(self._patience())
+        return None
+
+    def _begin(self) -> None:
+        """The first turn of this pusher: give the host its row, and take back what a pusher before it left."""
+        if self._began:
+            return
+        if self.host is None:
+            self.host = rescue.register(DjangoQ.WORKERS, self.sentinel)
+        rescue.orphans(self.host.pk, self.slots)
+        for slot in self.slots.dead():
+            slot.free()
+        self._began = True
+
+    def _settle_workers(self) -> None:
+        assert self.host is not None
+        for slot in self.slots.dead():
+            rescue.worker(self.host.pk, slot, self.queue.sent_to(slot.index))
+            self.queue.forget(slot.index)
+            slot.free()
+
+    def _rescue(self) -> None:
+        """Beat, and look for hosts that do not; one that was itself taken for dead begins anew."""
+        assert self.host is not None
+        if self._dead():
+            if clock.database().vendor == "postgresql" and self._beats() and not rescue.beat(self.host.pk):
+                logger.warning(
+                    "host.replaced host=%s: it was silent for too long, and was taken for dead", self.host.pk
+                )
+                self.host = rescue.register(DjangoQ.WORKERS, self.sentinel)
+            for dead in rescue.dead_hosts(self.host):
+                rescue.host(dead)
+            rescue.leftovers()
+
+    def _claim(self, idle: int) -> int:
+        assert self.host is not None
+        claims = transitions.claim(self.host.pk, self._names, idle)
+        for claim in claims:
+            self.queue.hand([claim])
+        return len(claims)
+
+    def _plain_tasks(self) -> list[tuple[int, str]] | None:
+        """The next plain async_task(), if any: they are looked for once a second until one is found."""
+        if not self._plain() or not self.get_connection().filter(key=self.list_key, lock__lt=clock.now()).exists():
+            return None
+        self._plain.now()
+        tasks: list[tuple[int, str]] | None = super().dequeue()
+        return tasks
+
+    def _patience(self) -> float:
+        return conf().poll_seconds if clock.database().vendor == "postgresql" else conf().sqlite_poll_seconds
+
+    def _lost(self, error: Exception) -> None:
+        """The database is away: say so once an outage, and wait, longer each time."""
+        if self._outage is None:
+            self._outage = time.monotonic()
+            if is_transient(error):
+                logger.warning("database.lost pid=%s: %s", os.getpid(), str(error).strip().splitlines()[0])
+            else:
+                logger.error("pusher.failed pid=%s: it goes on trying", os.getpid(), exc_info=error)
+        clock.database().close()
+        self.queue.wait(self._pause * random.uniform(0.5, 1.5))
+        self._pause = min(self._pause * 2, 2.0)

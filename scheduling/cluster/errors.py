@@ -1,0 +1,50 @@
+"""Which errors of the database are nobody's fault, so that the statement may be tried again; listed once."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from django.db import InterfaceError, OperationalError
+
+from scheduling import clock
+
+T = TypeVar("T")
+
+# PostgreSQL: connection lost (08), rolled back for another (40), no room or connection (53),
+# shutdown and crash (57P), read only after a failover (25006)
+TRANSIENT_SQLSTATES = ("08", "40", "53", "57P", "25006", "55P03")
+TRANSIENT_SQLITE = ("locked", "busy", "disk is full", "disk I/O error", "readonly database")
+LONGEST_WAIT = 5.0
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether the database, and not the statement, is to blame."""
+    if isinstance(error, InterfaceError):
+        return True
+    if not isinstance(error, OperationalError):
+        return False
+    if clock.database().vendor == "sqlite":
+        return any(words in str(error) for words in TRANSIENT_SQLITE)
+    state = getattr(error.__cause__, "sqlstate", None)
+    return state is None or state.startswith(TRANSIENT_SQLSTATES)
+
+
+def insist(step: Callable[[], T]) -> T:
+    """Do a guarded step until the database answers, with growing waits of at most 5 s between.
+
+    The step may in truth have been committed when its answer was lost: its guard then matches no row.
+    Inside a caller's transaction it is tried once, as a broken transaction cannot be mended here.
+    """
+    wait = 0.05
+    while True:
+        try:
+            return step()
+        except (InterfaceError, OperationalError) as error:
+            if clock.database().in_atomic_block or not is_transient(error):
+                raise
+            clock.database().close()
+        time.sleep(wait * random.uniform(0.5, 1.5))
+        wait = min(wait * 2, LONGEST_WAIT)

@@ -1,0 +1,61 @@
+"""Keeps what is logged while an attempt runs: its last 64 KiB."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+from scheduling.conf import conf
+
+
+class Captured:
+    """The last lines that were logged, up to a number of bytes."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._size = 0
+        self._lines: deque[str] = deque()
+
+    def add(self, line: str) -> None:
+        """Add a line, and drop the oldest where it is too much."""
+        self._lines.append(line)
+        self._size += len(line) + 1
+        while self._size > self._most and len(self._lines) > 1:
+            self._size -= len(self._lines.popleft()) + 1
+
+    def text(self) -> str:
+        """The lines as one text. NUL, which PostgreSQL refuses in text, is shown as its escape."""
+        return "\n".join(self._lines)[-self._most :].replace("\0", "\\x00")
+
+
+_captured: ContextVar[Captured | None] = ContextVar("scheduling_log", default=None)
+
+
+class _Handler(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        captured = _captured.get()
+        if captured is not None:
+            try:
+                captured.add(self.format(record))
+            except Exception:
+                self.handleError(record)
+
+
+_handler = _Handler()
+_handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
+
+
+@contextmanager
+def capture() -> Iterator[Captured]:
+    """Keep what this attempt logs."""
+    root = logging.getLogger()
+    if _handler not in root.handlers:
+        root.addHandler(_handler)
+    token = _captured.set(captured := Captured(conf().log_bytes))
+    try:
+        yield captured
+    finally:
+        _captured.reset(token)

@@ -1,0 +1,59 @@
+"""What becomes of an attempt that did not succeed: another attempt, or the end."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from scheduling import backoff
+from scheduling.backoff import Retry
+from scheduling.cluster import transitions
+from scheduling.cluster.transitions import Claim, Trace
+from scheduling.exceptions import Permanent, RetryAfter
+from scheduling.functions import Function
+
+
+def policy_of(function: Function, given: Any) -> Retry | None:
+    """The retry policy in force: the call's where it gave one (False: none), else the function's."""
+    if given is None or "retry" not in given:
+        return function.options.retry
+    return Retry(**given["retry"]) if given["retry"] else None
+
+
+def failed(
+    function: Function,
+    claim: Claim,
+    error: str,
+    trace: Trace,
+    *,
+    cause: BaseException | None = None,
+    crashes: int = 0,
+) -> bool:
+    """An attempt has failed: try again by the policy, or end as failed. Gives whether the claim was still ours."""
+    policy = policy_of(function, claim.policy)
+    if isinstance(cause, Permanent) or policy is None or not policy.allows(claim.attempt):
+        return transitions.fail(claim, error, trace)
+    return transitions.retry(claim, error, _wait(policy, claim.attempt, cause), trace, crashes=crashes)
+
+
+def crashed(function: Function, claim: Claim, error: str, trace: Trace, *, begun: bool) -> bool:
+    """The process that had the claim is dead.
+
+    A body that had not begun is given back uncounted. A mutation was rolled back by the database and runs
+    again, which is no attempt. An action has failed: it is tried again by its policy, else it is failed, as
+    nobody can say how far it came. Who ends max_crashes processes is failed in any case.
+    """
+    if not begun:
+        return transitions.release(claim)
+    crashes = claim.crashes + 1
+    if crashes >= function.options.max_crashes:
+        return transitions.fail(claim, f"{error}, {crashes} times: given up", trace)
+    if function.kind == "mutation":
+        return transitions.release(claim, crashes=1)
+    return failed(function, claim, error, trace, crashes=1)
+
+
+def _wait(policy: Retry, failures: int, cause: BaseException | None) -> timedelta:
+    if isinstance(cause, RetryAfter):
+        return cause.wait
+    return policy.wait(failures, backoff.draw())

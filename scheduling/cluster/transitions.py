@@ -1,0 +1,204 @@
+"""The life of a job, one guarded statement a transition: claim, start, finish, fail, retry, release, crash.
+
+Each is fenced by (id, claim, state): whoever comes late, because its claim was taken back or the job was
+canceled, matches no row and changes nothing. Each returns whether it happened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import transaction
+
+from scheduling import clock, functions, jsontext
+from scheduling.conf import conf
+from scheduling.exceptions import NotFound
+from scheduling.models.insert import NewJob, insert
+from scheduling.models.job import State
+
+CLAIM = """
+UPDATE scheduling_job
+SET state = 'in_progress', claim = claim + 1, attempt = attempt + 1, host_id = %s, process = NULL, started_at = NULL
+FROM (
+    SELECT id AS due_id FROM scheduling_job
+    WHERE state = 'pending' AND run_at <= {now} AND name IN ({names})
+    ORDER BY priority DESC, run_at, id LIMIT %s {lock}
+) AS due
+WHERE id = due_id
+RETURNING id, name, args, claim, attempt, crashes, policy, scheduled_for, priority, run_at
+"""
+LOCK = {"postgresql": "FOR UPDATE SKIP LOCKED", "sqlite": ""}  # SQLite has one writer at a time
+NAMES = {
+    "postgresql": "SELECT json_array_elements_text(%s::json)",
+    "sqlite": "SELECT value FROM json_each(%s)",
+}
+
+NEXT_DUE = """
+SELECT min(run_at) FROM scheduling_job WHERE state = 'pending' AND run_at > %s AND name IN ({names})
+"""
+
+START = """
+UPDATE scheduling_job SET started_at = {now}, process = %s, error = '', log = ''
+WHERE id = %s AND claim = %s AND state = 'in_progress' RETURNING started_at
+"""
+
+END = """
+UPDATE scheduling_job
+SET state = %s, result = %s, error = %s, log = %s, finished_at = {now}, process = coalesce(%s, process),
+    started_at = coalesce(started_at, {began})
+WHERE id = %s AND claim = %s AND state = 'in_progress'
+RETURNING id, on_complete, context
+"""
+
+KEEP_ATTEMPT = """
+INSERT INTO scheduling_pastattempt (job_id, number, started_at, finished_at, host_id, process, error, log)
+SELECT id, attempt, coalesce(started_at, {began}), {now}, host_id, coalesce(%s, process), %s, %s
+FROM scheduling_job WHERE id = %s AND claim = %s AND state = 'in_progress' {row_lock}
+"""
+ROW_LOCK = {"postgresql": "FOR UPDATE", "sqlite": ""}
+
+AGAIN = """
+UPDATE scheduling_job
+SET state = 'pending', run_at = {later}, error = %s, started_at = NULL, host_id = NULL, process = NULL,
+    crashes = crashes + %s
+WHERE id = %s AND claim = %s AND state = 'in_progress'
+"""
+
+RELEASE = """
+UPDATE scheduling_job
+SET state = 'pending', run_at = {run_at}, attempt = attempt - 1, started_at = NULL, host_id = NULL, process = NULL,
+    crashes = crashes + %s
+WHERE id = %s AND claim = %s AND state = 'in_progress'
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One claim of a job: what its worker needs to know."""
+
+    id: int
+    name: str
+    args: str
+    claim: int
+    attempt: int
+    crashes: int = 0
+    policy: Any = None
+    scheduled_for: datetime | None = None
+    """The cron's instant; where there is none, the time it was asked to run at."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trace:
+    """What is known of an attempt when it ends."""
+
+    elapsed: float = 0.0
+    """Seconds since its body began, where its start has no commit of its own."""
+    process: int | None = None
+    log: str = ""
+
+
+def claim(host_id: int, names: Sequence[str], limit: int) -> list[Claim]:
+    """Take up to `limit` due jobs for a host, highest priority first, then in order of their times."""
+    connection = clock.database()
+    now, params = clock.sql()
+    statement = CLAIM.format(now=now, names=NAMES[connection.vendor], lock=LOCK[connection.vendor])
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [host_id, *params, jsontext.dumps(names), limit])
+        rows = sorted(cursor.fetchall(), key=lambda row: (-row[8], row[9], row[0]))
+    return [_claim(*row[:8], due=row[9]) for row in rows]
+
+
+def _claim(*row: Any, due: Any) -> Claim:
+    *known, policy, scheduled_for = row
+    return Claim(*known, jsontext.loads(policy), clock.from_db(scheduled_for or due))
+
+
+def next_due(names: Sequence[str], after: datetime) -> datetime | None:
+    """When the next job after a moment is due; None where there is none."""
+    connection = clock.database()
+    with connection.cursor() as cursor:
+        statement = NEXT_DUE.format(names=NAMES[connection.vendor])
+        cursor.execute(statement, [clock.to_db(after), jsontext.dumps(names)])
+        return clock.from_db(cursor.fetchone()[0])
+
+
+def start(claim: Claim, process: int) -> datetime | None:
+    """Commit that the body begins, and when; None where the claim is no longer ours: it must not begin."""
+    now, params = clock.sql()
+    with clock.database().cursor() as cursor:
+        cursor.execute(START.format(now=now), [*params, process, claim.id, claim.claim])
+        row = cursor.fetchone()
+    return clock.from_db(row[0]) if row else None
+
+
+def finish(claim: Claim, result: str, trace: Trace) -> bool:
+    """End as success, and schedule on_complete, in one transaction."""
+    return _end(claim, State.SUCCESS, result, "", trace)
+
+
+def fail(claim: Claim, error: str, trace: Trace) -> bool:
+    """End as failed, for good, and schedule on_complete, in one transaction."""
+    return _end(claim, State.FAILED, None, error, trace)
+
+
+def retry(claim: Claim, error: str, wait: timedelta, trace: Trace, *, crashes: int = 0) -> bool:
+    """Keep the failed attempt, and make the job pending again after `wait`, in one transaction."""
+    now, now_params = clock.sql()
+    began, began_params = clock.sql(-trace.elapsed)
+    later, later_params = clock.sql(wait)
+    keep = KEEP_ATTEMPT.format(now=now, began=began, row_lock=ROW_LOCK[clock.database().vendor])
+    with _transaction(), clock.database().cursor() as cursor:
+        cursor.execute(keep, [*began_params, *now_params, trace.process, error, trace.log, claim.id, claim.claim])
+        if cursor.rowcount != 1:
+            return False
+        cursor.execute(AGAIN.format(later=later), [*later_params, error, crashes, claim.id, claim.claim])
+    return True
+
+
+def release(claim: Claim, *, crashes: int = 0, wait: timedelta | None = None) -> bool:
+    """Give a claim back: the job is pending as before (or after `wait`), and the attempt was none."""
+    run_at, params = clock.sql(wait) if wait else ("run_at", [])
+    with clock.database().cursor() as cursor:
+        cursor.execute(RELEASE.format(run_at=run_at), [*params, crashes, claim.id, claim.claim])
+        return bool(cursor.rowcount == 1)
+
+
+def tell(job_id: int, on_complete: str, context: str | None, outcome: dict[str, Any]) -> None:
+    """Schedule a job's on_complete, in the caller's transaction, which ends the job: so exactly once."""
+    given = {"run_id": str(job_id), "result": outcome, "context": jsontext.loads(context)}
+    try:
+        function = functions.get(on_complete)
+        given = {name: value for name, value in given.items() if function.takes(name)}
+    except NotFound:
+        pass  # a host that knows it will run it; this one cannot tell which arguments it takes
+    insert([NewJob(name=on_complete, args=jsontext.dumps(given))])
+
+
+def _end(claim: Claim, state: State, result: str | None, error: str, trace: Trace) -> bool:
+    now, params = clock.sql()
+    began, began_params = clock.sql(-trace.elapsed)
+    values = [
+        state.value,
+        result,
+        error,
+        trace.log,
+        *params,
+        trace.process,
+        *began_params,
+        claim.id,
+        claim.claim,
+    ]
+    with _transaction(), clock.database().cursor() as cursor:
+        cursor.execute(END.format(now=now, began=began), values)
+        row = cursor.fetchone()
+        if row and row[1]:
+            success = {"type": "success", "value": jsontext.loads(result)}
+            tell(row[0], row[1], row[2], success if state == State.SUCCESS else {"type": "failed", "error": error})
+    return row is not None
+
+
+def _transaction() -> transaction.Atomic:
+    return transaction.atomic(using=conf().database, savepoint=False)

@@ -1,0 +1,190 @@
+"""How claims get from the pusher to the workers, without a lock and without a guess.
+
+Each worker makes a socket pair of its own and offers one end to the pusher, through a socket that all
+inherit. On that link it says when it is ready; the pusher sends to ready workers only, so it never blocks
+and always knows who has what. A worker's death closes its link. A pusher's death closes them all, and each
+worker offers a new one to the next pusher.
+"""
+
+from __future__ import annotations
+
+import pickle
+import select
+import socket
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from scheduling.cluster import slots
+from scheduling.cluster.packets import Flag, PacketQueue, receive, send
+
+READY = b"r"
+PAUSE = 1.0  # seconds after which a waiting worker looks whether it is to stop
+
+Claimed = Sequence[Any]
+
+
+@dataclass(eq=False)
+class Link:
+    """The pusher's end of one worker's link."""
+
+    socket: socket.socket
+    slot: int
+    open: bool = True
+    ready: bool = False
+    sent: list[tuple[int, int]] = field(default_factory=list)
+    """The (job, claim) pairs sent since the worker was last ready."""
+
+
+class WorkQueue:
+    """django-q2's task queue, as its pusher, workers and sentinel use it."""
+
+    def __init__(self, execute: Callable[[Claimed], None]) -> None:
+        self._execute = execute
+        self._offers, self._offering = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._stop = Flag()
+        self._link: socket.socket | None = None  # a worker's own end
+        self.links: list[Link] = []  # the pusher's ends
+
+    # The worker's side
+
+    def get(self) -> Any:
+        """The next task for this worker, as django-q2 takes it; "STOP" when the host stops."""
+        while not self._stop.is_set():
+            link = self._link or self._offer()
+            try:
+                link.send(READY)
+                data = self._wait(link)
+            except (BrokenPipeError, ConnectionResetError):
+                data = b""
+            if data:
+                return self._task(pickle.loads(data))  # noqa: S301 - written by our own pusher
+            link.close()
+            self._link = None
+        return "STOP"
+
+    def _offer(self) -> socket.socket:
+        mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        slot = slots.mine.index if slots.mine else -1
+        with theirs:
+            socket.send_fds(self._offering, [str(slot).encode()], [theirs.fileno()])
+        self._link = mine
+        return mine
+
+    def _wait(self, link: socket.socket) -> bytes:
+        while not select.select([link], [], [], PAUSE)[0]:
+            if self._stop.is_set():
+                return b""
+        return receive(link)
+
+    def _task(self, message: Any) -> dict[str, Any]:
+        if isinstance(message, dict):  # a plain async_task()
+            return message
+        return {
+            "func": self._execute,
+            "args": (message,),
+            "kwargs": {},
+            "name": "jobs",
+            "timeout": -1,
+            "ours": True,
+        }
+
+    # The pusher's side
+
+    def idle(self) -> int:
+        """How many workers wait for work, by what they have said so far."""
+        self._listen()
+        return sum(link.ready for link in self.links)
+
+    def hand(self, claims: Claimed) -> None:
+        """Send claims to an idle worker; it may die before it reads them, and its slot then tells."""
+        link = next(link for link in self.links if link.ready)
+        link.ready = False
+        link.sent = [(claim.id, claim.claim) for claim in claims]
+        self._send(link, pickle.dumps(list(claims)))
+
+    def put(self, task: Any) -> None:
+        """Send a plain task to the next idle worker, waiting for one; "STOP" ends every worker when it is idle."""
+        if task == "STOP":
+            self._stop.set()
+            return
+        while not self.idle():
+            self.wait(PAUSE)
+        link = next(link for link in self.links if link.ready)
+        link.ready = False
+        self._send(link, pickle.dumps(task))
+
+    def wait(self, seconds: float, also: Sequence[Any] = ()) -> None:
+        """Sleep until a worker says something, or a file of `also` is readable."""
+        select.select([self._offers, *self._open_sockets(), *also], [], [], max(0.0, seconds))
+
+    def sent_to(self, slot: int) -> list[tuple[int, int]]:
+        """What was sent to the worker of a slot since it was last ready."""
+        return [pair for link in self.links if link.slot == slot for pair in link.sent]
+
+    def in_flight(self) -> set[tuple[int, int]]:
+        """What was sent to any worker since it was last ready."""
+        return {pair for link in self.links for pair in link.sent}
+
+    def forget(self, slot: int) -> None:
+        """Drop the link of a dead worker."""
+        for link in [link for link in self.links if link.slot == slot]:
+            link.socket.close()
+            self.links.remove(link)
+
+    def _listen(self) -> None:
+        while select.select([self._offers], [], [], 0)[0]:
+            slot, files, _flags, _address = socket.recv_fds(self._offers, 64, 1)
+            self.links.append(Link(socket.socket(fileno=files[0]), int(slot)))
+        heard = select.select(self._open_sockets(), [], [], 0)[0]
+        for link in [link for link in self.links if link.socket in heard]:
+            self._hear(link)
+
+    def _hear(self, link: Link) -> None:
+        try:
+            said = link.socket.recv(len(READY))
+        except ConnectionResetError:
+            said = b""
+        if said:
+            link.ready, link.sent = True, []
+        else:
+            self._close(link)
+
+    def _send(self, link: Link, data: bytes) -> None:
+        try:
+            send(link.socket, data)
+        except (BrokenPipeError, ConnectionResetError):
+            self._close(link)
+
+    def _close(self, link: Link) -> None:
+        """Its worker is gone; what was sent stays known until its slot is settled."""
+        link.open = link.ready = False
+        link.socket.close()
+
+    def _open_sockets(self) -> list[socket.socket]:
+        return [link.socket for link in self.links if link.open]
+
+    # What django-q2's sentinel also asks of a queue
+
+    def empty(self) -> bool:
+        """Whether nothing waits: always, as nothing is sent ahead."""
+        return True
+
+    def qsize(self) -> int:
+        """0: nothing is sent ahead."""
+        return 0
+
+    def close(self) -> None:
+        """Nothing to do."""
+
+    def join_thread(self) -> None:
+        """Nothing to do."""
+
+
+class ResultQueue(PacketQueue):
+    """django-q2's result queue: plain tasks only, as our executor commits what came of a job itself."""
+
+    def put(self, item: Any) -> None:
+        """Add a result, unless it is one of ours."""
+        if not (isinstance(item, dict) and item.get("ours")):
+            super().put(item)

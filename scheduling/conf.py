@@ -1,0 +1,48 @@
+"""All settings of scheduling, read from `settings.SCHEDULING` at the time of use.
+
+SCHEDULING = {"host_dead_after": 30}
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Conf(BaseModel):
+    """The settings, their units and their defaults; an unknown name is refused by `manage.py check`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    database: str = "default"
+    """Alias of the database that holds the jobs."""
+    poll_seconds: float = Field(default=0.2, gt=0, le=5)
+    """PostgreSQL: the longest wait between two looks for due work."""
+    sqlite_poll_seconds: float = Field(default=0.02, gt=0, le=5)
+    """SQLite: the same; a look is one indexed read of about 0.1 ms."""
+    beat_seconds: float = Field(default=5, gt=0)
+    """How often a host writes that it lives (PostgreSQL)."""
+    host_dead_after: float = Field(default=20, ge=2)
+    """Seconds without a beat after which another host takes a host's jobs."""
+    shutdown_grace: float = Field(default=30, ge=0)
+    """Seconds that running jobs have to end after SIGTERM."""
+    max_bytes: int = 1 << 20
+    """The most that a result may take as JSON."""
+    max_argument_bytes: int = 8 << 20
+    """The most that one job's arguments may take as JSON."""
+    log_bytes: int = 64 << 10
+    """How much of an attempt's log is kept: its last bytes."""
+    late_ticks: int = 1000
+    """The most missed ticks that catch_up="all" makes up for."""
+
+
+def conf() -> Conf:
+    """The settings in force."""
+    return Conf(**_declared())
+
+
+def _declared() -> dict[str, Any]:
+    declared: dict[str, Any] = getattr(settings, "SCHEDULING", {})
+    return declared

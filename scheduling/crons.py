@@ -1,0 +1,350 @@
+"""Crons: declared in an app's crons.py, or registered at run time; looked at, paused and run by hand."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+from django.apps import apps
+from django.db import transaction
+
+from scheduling import calls, clock, functions, jsontext, schedules
+from scheduling.conf import conf
+from scheduling.exceptions import AlreadyExists, InvalidOption, InvalidSchedule, NotFound
+from scheduling.functions import Function
+from scheduling.models import CatchUp, Cron, Job, Overlap
+from scheduling.models.insert import NewJob, insert
+
+WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+
+Every = float | timedelta
+Target = Function | str
+Arguments = Mapping[str, Any] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Declaration:
+    """What is said of a cron, in columns of its row; JSON columns are values here."""
+
+    function: str
+    arguments: Any
+    spec: str
+    timezone: str
+    overlap: str
+    catch_up: str
+    policy: Any
+    priority: int
+    description: str
+    paused: bool
+
+
+class Crons:
+    """The crons that an app declares: `crons = Crons()` in its crons.py, then one call a cron.
+
+    Options of each: args, timezone="UTC", overlap="skip"|"queue"|"allow", catch_up="once"|"all"|"none",
+    retry, priority, paused, description.
+    """
+
+    def __init__(self) -> None:
+        self.declared: dict[str, Declaration] = {}
+
+    def interval(self, name: str, every: Every, fn: Target, args: Arguments = None, **options: Any) -> None:
+        """Every so many seconds (or a timedelta), from 1 s: at once when it is first written, then without drift."""
+        self._add(name, schedules.parse(_seconds(every)).spec, fn, args, options)
+
+    def cron(self, name: str, expression: str, fn: Target, args: Arguments = None, **options: Any) -> None:
+        """By five cron fields."""
+        if not isinstance(expression, str):
+            raise InvalidSchedule(f"{name}: a cron expression is text, not {expression!r}; seconds go to interval()")
+        self._add(name, expression, fn, args, options)
+
+    def hourly(self, name: str, fn: Target, args: Arguments = None, *, minute: int = 0, **options: Any) -> None:
+        """Each hour at a minute."""
+        self._add(name, f"{minute} * * * *", fn, args, options)
+
+    def daily(self, name: str, hour: int, minute: int, fn: Target, args: Arguments = None, **options: Any) -> None:
+        """Each day at a time of the time zone."""
+        self._add(name, f"{minute} {hour} * * *", fn, args, options)
+
+    def weekly(
+        self,
+        name: str,
+        weekday: str | int,
+        hour: int,
+        minute: int,
+        fn: Target,
+        args: Arguments = None,
+        **options: Any,
+    ) -> None:
+        """Each week; the weekday by its English name, or as Python counts it: 0 is Monday."""
+        self._add(name, f"{minute} {hour} * * {_weekday(weekday)}", fn, args, options)
+
+    def monthly(
+        self, name: str, day: int, hour: int, minute: int, fn: Target, args: Arguments = None, **options: Any
+    ) -> None:
+        """Each month on a day; a month without that day is passed over."""
+        self._add(name, f"{minute} {hour} {day} * *", fn, args, options)
+
+    def _add(self, name: str, spec: str, fn: Target, args: Arguments, options: dict[str, Any]) -> None:
+        if name in self.declared:
+            raise AlreadyExists(f"two crons are named {name!r}")
+        self.declared[name] = _declaration(name, spec, fn, args, options)
+
+
+def register(name: str, schedule: str | Every, fn: Target, args: Arguments = None, **options: Any) -> Cron:
+    """Make a cron at run time; an interval's first run is after one interval.
+
+    Raises AlreadyExists, InvalidSchedule, InvalidArguments, InvalidOption or NotFound.
+    """
+    declaration = _declaration(name, _spec(schedule), fn, args, options)
+    with transaction.atomic(using=conf().database):
+        if Cron.objects.filter(key=name).exists():
+            raise AlreadyExists(f"a cron named {name!r} is there already")
+        return _create(name, declaration, first_now=False)
+
+
+def get(name: str) -> Cron:
+    """The cron of a name; NotFound where there is none."""
+    try:
+        cron: Cron = Cron.objects.get(key=name)
+    except Cron.DoesNotExist as error:
+        raise NotFound(f"no cron is named {name!r}") from error
+    return cron
+
+
+def list() -> builtins.list[Cron]:
+    """All crons that have not been retired, by name."""
+    return builtins.list(Cron.objects.filter(retired_at=None).order_by("key"))
+
+
+def delete(name: str) -> None:
+    """Remove a cron: its pending runs are canceled, a running one ends. NotFound where there is none."""
+    from scheduling import scheduler
+
+    with transaction.atomic(using=conf().database):
+        cron = _locked(name)
+        for job in Job.objects.pending().filter(cron=name):
+            scheduler.cancel(job)
+        cron.delete()
+
+
+def pause(name: str, reason: str = "") -> None:
+    """Stop a cron from ticking; ticks that pass meanwhile leave no record."""
+    changed = Cron.objects.filter(key=name).update(paused=True, paused_reason=reason[:200], paused_at=clock.Now())
+    if not changed:
+        raise NotFound(f"no cron is named {name!r}")
+
+
+def resume(name: str, run_missed: bool = False) -> None:
+    """Let a cron tick again, from its next future instant; with `run_missed` those that passed are made up for."""
+    with transaction.atomic(using=conf().database):
+        cron = _locked(name)
+        cron.paused, cron.paused_reason, cron.paused_at, cron.broken = False, "", None, ""
+        if not run_missed:
+            cron.next_tick_at = _next(cron, clock.now())
+        cron.save()
+
+
+def run_now(name: str, args: Arguments = None) -> Job | None:
+    """Run a cron's function now, paused or not; None where its overlap rule does not let it.
+
+    `args` take the place of the cron's own.
+    """
+    from scheduling import scheduler
+
+    with transaction.atomic(using=conf().database):
+        cron = _locked(name)
+        unfinished = Job.objects.unfinished().filter(cron=name).count()
+        if unfinished >= {Overlap.SKIP: 1, Overlap.QUEUE: 2}.get(Overlap(cron.overlap), unfinished + 1):
+            return None
+        text = functions.schedulable(cron.function).store(cron.arguments if args is None else args)
+        policy = None if cron.policy is None else jsontext.dumps(cron.policy)
+        new = NewJob(name=cron.function, args=text, priority=cron.priority, policy=policy, cron=name)
+        return scheduler.get(insert([new])[0].id)
+
+
+def preview(
+    schedule: str | Every, timezone: str = "UTC", n: int = 10, after: datetime | None = None
+) -> builtins.list[datetime]:
+    """The next `n` instants of a schedule after a moment (now), in its time zone."""
+    parsed = schedules.parse(_spec(schedule), timezone)
+    start = calls.aware(after) or clock.now()
+    place = schedules.zone(timezone)
+    return [tick.astimezone(place) for tick in schedules.upcoming(parsed, after=start, anchor=start, n=n)]
+
+
+def declarations() -> dict[str, Declaration]:
+    """What the crons.py of all installed apps declare; AlreadyExists where two have one name."""
+    found: dict[str, Declaration] = {}
+    for crons in _modules():
+        for name, declaration in crons.declared.items():
+            if name in found:
+                raise AlreadyExists(f"two crons are named {name!r}")
+            found[name] = declaration
+    return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class Synced:
+    """What a sync did, by names."""
+
+    added: builtins.list[str]
+    changed: builtins.list[str]
+    retired: builtins.list[str]
+
+
+def sync(*, only_add: bool = False) -> Synced:
+    """Write what crons.py declare: new crons are added, changed ones updated, vanished ones retired.
+
+    What an operator changed is kept: a column follows the code only while it holds what the code last said.
+    With `only_add` (a starting cluster, which may be of an older release) nothing that is there is touched.
+    """
+    declared = declarations()
+    with transaction.atomic(using=conf().database):
+        rows = {cron.key: cron for cron in Cron.objects.select_for_update(of=("self",)).order_by("pk")}
+        added = [name for name in declared if name not in rows]
+        for name in added:
+            _create(name, declared[name], first_now=True, is_declared=True)
+        if only_add:
+            return Synced(added=added, changed=[], retired=[])
+        there = [name for name in declared if name in rows]
+        changed = [name for name in there if _follow(rows[name], declared[name])]
+        retired = [
+            name for name, cron in rows.items() if name not in declared and cron.declared and not cron.retired_at
+        ]
+        Cron.objects.filter(key__in=retired).update(retired_at=clock.Now(), next_tick_at=None)
+    return Synced(added=added, changed=changed, retired=retired)
+
+
+def reset(name: str) -> None:
+    """Undo what operators changed in a declared cron: it is again as the code says."""
+    with transaction.atomic(using=conf().database):
+        cron = _locked(name)
+        if not cron.declared:
+            raise InvalidOption(f"{name} was made at run time: there is no code to go back to")
+        _apply(cron, Declaration(**cron.declared))
+
+
+def describe(cron: Cron) -> str:
+    """When a cron runs, in words; the stored text where it cannot be read."""
+    try:
+        return schedules.parse(cron.spec, cron.timezone).describe()
+    except InvalidSchedule:
+        return cron.spec
+
+
+def _modules() -> Iterator[Crons]:
+    for app in apps.get_app_configs():
+        if find_spec(f"{app.name}.crons") is not None and app.name != "scheduling":
+            crons = getattr(import_module(f"{app.name}.crons"), "crons", None)
+            if isinstance(crons, Crons):
+                yield crons
+
+
+def _declaration(name: str, spec: str, fn: Target, args: Arguments, options: dict[str, Any]) -> Declaration:
+    if not name or len(name) > 100 or not name.isprintable():
+        raise InvalidOption(f"a cron's name is 1 to 100 printable characters, not {name!r}")
+    function = functions.schedulable(fn)
+    allowed: dict[str, Callable[[Any], Any]] = {
+        "timezone": lambda zone: schedules.zone(zone).key,
+        "overlap": lambda choice: _choice(Overlap, choice),
+        "catch_up": lambda choice: _choice(CatchUp, choice),
+        "retry": lambda retry: jsontext.loads(calls.policy(retry)),
+        "priority": functions.check_priority,
+        "paused": bool,
+        "description": str,
+    }
+    unknown = options.keys() - allowed.keys()
+    if unknown:
+        raise InvalidOption(f"{name}: unknown option {', '.join(sorted(unknown))}: it takes {', '.join(allowed)}")
+    given = {option: allowed[option](value) for option, value in options.items()}
+    timezone = given.get("timezone", "UTC")
+    return Declaration(
+        function=function.name,
+        arguments=jsontext.loads(function.store(args)),
+        spec=schedules.parse(spec, timezone).spec,
+        timezone=timezone,
+        overlap=given.get("overlap", Overlap.SKIP.value),
+        catch_up=given.get("catch_up", CatchUp.ONCE.value),
+        policy=given.get("retry"),
+        priority=given.get("priority", function.options.priority),
+        description=given.get("description") or _first_line(function),
+        paused=given.get("paused", False),
+    )
+
+
+def _create(name: str, declaration: Declaration, *, first_now: bool, is_declared: bool = False) -> Cron:
+    now = clock.now()
+    cron = Cron(key=name, anchor=now, declared=asdict(declaration) if is_declared else None, **asdict(declaration))
+    at_once = first_now and isinstance(schedules.parse(cron.spec, cron.timezone), schedules.Interval)
+    cron.next_tick_at = now if at_once else _next(cron, now)
+    cron.save()
+    return cron
+
+
+def _follow(cron: Cron, new: Declaration) -> bool:
+    """Take over what the code has changed; gives whether anything was."""
+    before = cron.declared or asdict(new)
+    changes = {name: value for name, value in asdict(new).items() if before.get(name) != value}
+    untouched = {name: value for name, value in changes.items() if getattr(cron, name) == before.get(name)}
+    if not changes and cron.declared and cron.retired_at is None:
+        return False
+    current = {name: getattr(cron, name) for name in asdict(new)}
+    cron.declared = asdict(new)
+    _apply(cron, Declaration(**(current | untouched)))
+    return True
+
+
+def _apply(cron: Cron, wanted: Declaration) -> None:
+    when = (cron.spec, cron.timezone)
+    for name, value in asdict(wanted).items():
+        setattr(cron, name, value)
+    if when != (cron.spec, cron.timezone) or cron.retired_at or cron.broken or cron.next_tick_at is None:
+        cron.next_tick_at = _next(cron, clock.now())
+    cron.retired_at, cron.broken = None, ""
+    cron.save()
+
+
+def _next(cron: Cron, after: datetime) -> datetime:
+    return schedules.following(schedules.parse(cron.spec, cron.timezone), after, cron.anchor)
+
+
+def _locked(name: str) -> Cron:
+    cron = Cron.objects.select_for_update(of=("self",)).filter(key=name).first()
+    if cron is None:
+        raise NotFound(f"no cron is named {name!r}")
+    return cron
+
+
+def _spec(schedule: str | Every) -> str:
+    return schedule if isinstance(schedule, str) else schedules.parse(_seconds(schedule)).spec
+
+
+def _seconds(every: Every) -> Every:
+    if isinstance(every, bool) or not isinstance(every, int | float | timedelta):
+        raise InvalidSchedule(f"an interval is seconds or a timedelta, not {every!r}")
+    return every
+
+
+def _weekday(day: str | int) -> int:
+    """As cron counts: 0 is Sunday."""
+    matches = [i for i, name in enumerate(WEEKDAYS) if name.startswith(str(day).lower()) and len(str(day)) >= 3]
+    number = matches[0] if matches else day
+    if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number <= 6:
+        raise InvalidSchedule(f"a weekday is a name, or 0 (Monday) to 6 (Sunday), not {day!r}")
+    return (number + 1) % 7
+
+
+def _choice(choices: type[Overlap] | type[CatchUp], value: str) -> str:
+    if value not in choices.values:
+        raise InvalidOption(f"it is one of {', '.join(choices.values)}, not {value!r}")
+    return str(value)
+
+
+def _first_line(function: Function) -> str:
+    return function.options.description or (function.body.__doc__ or "").strip().split("\n")[0]

@@ -1,0 +1,70 @@
+"""Every error that scheduling raises on purpose.
+
+SchedulingError
+├── InvalidArguments     a call's arguments do not fit the function's annotations
+├── InvalidResult        what a function gave back cannot be stored
+├── InvalidSchedule      a cron expression, interval or time zone that cannot be used
+├── InvalidOption        an option that the verb or the function does not take, or a value out of bounds
+├── AlreadyExists        a cron or a function of that name is there already
+├── NotFound             an unknown function, job, run or cron
+└── NotFinished          asked to remove or repeat what has not ended yet
+
+Permanent, RetryAfter    raised by a function's own body to steer its retries
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+MAX_RETRY_AFTER = timedelta(hours=24)
+
+
+class SchedulingError(Exception):
+    """The base of all errors of this app."""
+
+
+class InvalidArguments(SchedulingError):
+    """The arguments do not fit the function; the message names each field."""
+
+
+class InvalidResult(SchedulingError):
+    """The result does not fit the return annotation, or cannot be stored as JSON."""
+
+
+class InvalidSchedule(SchedulingError):
+    """The schedule cannot be used; the message says what to write instead."""
+
+
+class InvalidOption(SchedulingError):
+    """An option is unknown, or its value is out of bounds."""
+
+
+class AlreadyExists(SchedulingError):
+    """Something of that name is there already."""
+
+
+class NotFound(SchedulingError):
+    """Nothing of that name or id is known."""
+
+
+class NotFinished(SchedulingError):
+    """The job has not ended yet."""
+
+
+class Permanent(Exception):
+    """Raised by a function's body: this failure is final, do not retry."""
+
+
+class RetryAfter(Exception):
+    """Raised by a function's body: a failure after which the next attempt waits just this long.
+
+    The wait is used as it is, without jitter, and is at most 24 h. Without a retry policy, or when the
+    policy's failures are used up, it is a failure like another.
+    """
+
+    def __init__(self, seconds: float | timedelta, message: str = "") -> None:
+        wait = seconds if isinstance(seconds, timedelta) else timedelta(seconds=seconds)
+        if wait < timedelta(0):
+            raise ValueError(f"RetryAfter takes a wait of 0 seconds or more, not {seconds!r}")
+        self.wait = min(wait, MAX_RETRY_AFTER)
+        super().__init__(message or f"retry after {self.wait.total_seconds():g} s")

@@ -1,0 +1,303 @@
+"""The registry: what may be scheduled, by which guarantee it runs, and which arguments it takes.
+
+Only a function that one of the decorators here has registered can be scheduled, from anywhere. A decorated
+function stays an ordinary callable.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import types
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Literal, NotRequired, get_type_hints, overload
+
+from django.apps import apps
+from django.db import transaction
+from django.utils.module_loading import autodiscover_modules
+from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
+from pydantic_core import PydanticSerializationError
+from typing_extensions import TypedDict
+
+from scheduling import clock, jsontext
+from scheduling.backoff import Retry
+from scheduling.conf import conf
+from scheduling.exceptions import AlreadyExists, InvalidArguments, InvalidOption, InvalidResult, NotFound
+
+Kind = Literal["query", "mutation", "action"]
+Body = Callable[..., Any]
+
+GIVEN_BY_CRON = "scheduled_for"  # a cron passes its instant to a function that has this argument
+_JSON = ConfigDict(ser_json_inf_nan="constants", arbitrary_types_allowed=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """How a function runs unless a call says otherwise."""
+
+    retry: Retry | None = None
+    """The policy by which failures are tried again; None: an action runs at most once."""
+    priority: int = 0
+    """From -100 to 100; higher is claimed first."""
+    max_crashes: int = 3
+    """A job that ends its worker's process this many times is failed."""
+    description: str = ""
+    """A line for operators; the docstring's first one by default."""
+
+    def __post_init__(self) -> None:
+        check_priority(self.priority)
+        if self.max_crashes < 1:
+            raise InvalidOption(f"max_crashes is 1 or more, not {self.max_crashes!r}")
+
+
+def check_priority(priority: int) -> int:
+    """A priority between -100 and 100; anything else raises InvalidOption."""
+    if isinstance(priority, bool) or not isinstance(priority, int) or not -100 <= priority <= 100:
+        raise InvalidOption(f"priority is a whole number from -100 to 100, not {priority!r}")
+    return priority
+
+
+@dataclass(eq=False)
+class Function:
+    """A registered function: call it as before, or hand it to the scheduler."""
+
+    name: str
+    kind: Kind
+    body: Body
+    options: Options
+    _adapters: dict[str, TypeAdapter[Any]] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        functools.update_wrapper(self, self.body)
+        self.parameters = _parameters(self)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the body here and now, without a record: a mutation in atomic(), a query read-only."""
+        if self.kind == "mutation":
+            with transaction.atomic(using=conf().database):
+                return self.body(*args, **kwargs)
+        if self.kind == "query":
+            with read_only():
+                return self.body(*args, **kwargs)
+        return self.body(*args, **kwargs)
+
+    @property
+    def is_async(self) -> bool:
+        """Whether the body is an `async def`."""
+        return inspect.iscoroutinefunction(self.body)
+
+    def store(self, arguments: Mapping[str, Any] | None) -> str:
+        """The arguments, checked and coerced by the annotations, as JSON text.
+
+        Raises InvalidArguments, naming each field that does not fit, and where they are over 8 MiB.
+        """
+        adapter = self._arguments
+        try:
+            checked = adapter.validate_python(dict(arguments or {}))
+            text = jsontext.dumps(adapter.dump_python(checked, mode="json", warnings="error"))
+        except ValidationError as error:
+            raise InvalidArguments(f"{self.name}: {_fields(error)}") from error
+        except (PydanticSerializationError, ValueError, TypeError, RecursionError) as error:
+            raise InvalidArguments(f"{self.name}: the arguments cannot be stored as JSON: {error}") from error
+        if len(text) > (most := conf().max_argument_bytes):
+            raise InvalidArguments(
+                f"{self.name}: the arguments take {len(text):,} bytes as JSON, and {most:,} is the most; "
+                "keep the data in a model and pass its id"
+            )
+        return text
+
+    def load(self, text: str, extra: Mapping[str, Any]) -> dict[str, Any]:
+        """The arguments to call the body with; `extra` goes to those parameters that it has and were not given."""
+        given = jsontext.loads(text)
+        given |= {name: value for name, value in extra.items() if name not in given and self.takes(name)}
+        try:
+            arguments: dict[str, Any] = self._arguments.validate_python(given)
+        except ValidationError as error:
+            raise InvalidArguments(f"{self.name}: {_fields(error)}") from error
+        return arguments
+
+    def takes(self, name: str) -> bool:
+        """Whether the body has a parameter of this name."""
+        return name in self.parameters
+
+    def store_result(self, value: Any) -> str:
+        """A result as JSON text. Raises InvalidResult where it does not fit its annotation or cannot be stored."""
+        adapter = self._result
+        try:
+            text = jsontext.dumps(adapter.dump_python(adapter.validate_python(value), mode="json"))
+        except ValidationError as error:
+            raise InvalidResult(f"{self.name}: the result does not fit its annotation: {_fields(error)}") from error
+        except (PydanticSerializationError, ValueError, TypeError, RecursionError) as error:
+            raise InvalidResult(f"{self.name}: the result cannot be stored as JSON: {error}") from error
+        if len(text) > (most := conf().max_bytes):
+            raise InvalidResult(f"{self.name}: the result takes {len(text):,} bytes as JSON, and {most:,} is the most")
+        return text
+
+    @property
+    def _arguments(self) -> TypeAdapter[Any]:
+        if "arguments" not in self._adapters:
+            hints = get_type_hints(self.body, include_extras=True)
+            fields = {}
+            for name, parameter in self.parameters.items():
+                hint = hints.get(name, Any)
+                optional = parameter.default is not parameter.empty or name == GIVEN_BY_CRON
+                fields[name] = NotRequired[hint] if optional else hint
+            shape = TypedDict("Arguments", fields)  # type: ignore[misc]
+            shape.__pydantic_config__ = _JSON | ConfigDict(extra="forbid")  # type: ignore[attr-defined]
+            self._adapters["arguments"] = TypeAdapter(shape)
+        return self._adapters["arguments"]
+
+    @property
+    def _result(self) -> TypeAdapter[Any]:
+        if "result" not in self._adapters:
+            self._adapters["result"] = _adapter(get_type_hints(self.body, include_extras=True).get("return", Any))
+        return self._adapters["result"]
+
+
+def _adapter(hint: Any) -> TypeAdapter[Any]:
+    try:
+        return TypeAdapter(hint, config=_JSON)
+    except PydanticUserError as error:
+        if error.code != "type-adapter-config-unused":  # the type is a model with a configuration of its own
+            raise
+        return TypeAdapter(hint)
+
+
+_registry: dict[str, Function] = {}
+
+
+def discover() -> None:
+    """Import each installed app's functions.py, workflows.py and crons.py."""
+    for module in ("functions", "workflows", "crons"):
+        autodiscover_modules(module)
+
+
+def get(function: Function | str) -> Function:
+    """The registered function, by itself or by its name; NotFound where there is none, naming the nearest."""
+    if isinstance(function, Function):
+        return function
+    if isinstance(function, str) and function in _registry:
+        return _registry[function]
+    raise NotFound(
+        f"no function is registered as {function!r}: decorate it with @action or @mutation in an app's functions.py"
+    )
+
+
+def schedulable(function: Function | str) -> Function:
+    """As `get`, but a query raises InvalidOption: it is called directly, never scheduled."""
+    found = get(function)
+    if found.kind == "query":
+        raise InvalidOption(f"{found.name} is a query, which is called directly and never scheduled")
+    return found
+
+
+def names() -> list[str]:
+    """The names of all that can be scheduled on this host, sorted."""
+    return sorted(name for name, function in _registry.items() if function.kind != "query")
+
+
+@overload
+def query(body: Body, /) -> Function: ...
+@overload
+def query(*, name: str | None = None, description: str = "") -> Callable[[Body], Function]: ...
+def query(body: Body | None = None, /, *, name: str | None = None, description: str = "") -> Any:
+    """Register a function that only reads: it runs in a read-only transaction, where a write raises."""
+    return _decorate("query", body, name, Options(description=description))
+
+
+@overload
+def mutation(body: Body, /) -> Function: ...
+@overload
+def mutation(*, name: str | None = None, **options: Any) -> Callable[[Body], Function]: ...
+def mutation(body: Body | None = None, /, *, name: str | None = None, **options: Any) -> Any:
+    """Register a function that writes: exactly once.
+
+    Its writes and its `success` commit together. The body itself may run more than once and must have no
+    other effects. Options: retry, priority, max_crashes, description.
+    """
+    return _decorate("mutation", body, name, _options(options))
+
+
+@overload
+def action(body: Body, /) -> Function: ...
+@overload
+def action(*, name: str | None = None, **options: Any) -> Callable[[Body], Function]: ...
+def action(body: Body | None = None, /, *, name: str | None = None, **options: Any) -> Any:
+    """Register a function with effects outside the database: at most once, or with `retry` at least once.
+
+    It runs outside a transaction; its start is committed before its body. Options: retry, priority,
+    max_crashes, description.
+    """
+    return _decorate("action", body, name, _options(options))
+
+
+@contextmanager
+def read_only() -> Iterator[None]:
+    """A transaction (or a savepoint of the caller's) in which the database refuses writes."""
+    connection = clock.database()
+    with transaction.atomic(using=connection.alias), connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute("SET TRANSACTION READ ONLY")  # ends with the transaction or savepoint
+            yield
+            return
+        cursor.execute("PRAGMA query_only = ON")
+        try:
+            yield
+        finally:
+            cursor.execute("PRAGMA query_only = OFF")
+
+
+def _decorate(kind: Kind, body: Body | None, name: str | None, options: Options) -> Any:
+    def register(body: Body) -> Function:
+        function = Function(name or _default_name(body), kind, body, options)
+        if function.is_async and kind != "action":
+            raise InvalidOption(f"{function.name}: only actions may be async def")
+        there = _registry.get(function.name)
+        if there and _source(there.body) != _source(body):
+            raise AlreadyExists(
+                f"two functions are named {function.name!r}: {_source(there.body)} and {_source(body)}; "
+                "give one a name="
+            )
+        _registry[function.name] = function
+        return function
+
+    return register if body is None else register(body)
+
+
+def _options(options: dict[str, Any]) -> Options:
+    if isinstance(options.get("retry"), dict):
+        options["retry"] = Retry(**options["retry"])
+    unknown = options.keys() - Options.__dataclass_fields__.keys()
+    if unknown:
+        raise InvalidOption(
+            f"unknown option {', '.join(sorted(unknown))}: it takes {', '.join(Options.__dataclass_fields__)}"
+        )
+    return Options(**options)
+
+
+def _default_name(body: Body) -> str:
+    config = apps.get_containing_app_config(body.__module__)
+    return f"{config.label if config else body.__module__.split('.')[0]}.{body.__name__}"
+
+
+def _source(body: Body) -> str:
+    return f"{body.__module__}.{body.__qualname__}"
+
+
+def _parameters(function: Function) -> Mapping[str, inspect.Parameter]:
+    """The parameters of the body, all of which can be given by keyword."""
+    parameters = inspect.signature(function.body).parameters
+    for parameter in parameters.values():
+        if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
+            raise InvalidOption(
+                f"{function.name}: parameter {parameter} cannot be given by name; arguments are JSON by keyword"
+            )
+    return types.MappingProxyType(parameters)
+
+
+def _fields(error: ValidationError) -> str:
+    """One line a field: where, what is wrong, never the value (it may be a secret)."""
+    lines = (f"{'.'.join(map(str, item['loc'])) or 'value'}: {item['msg']}" for item in error.errors())
+    return "; ".join(lines)

@@ -1,0 +1,16 @@
+"""JSON as it is stored: compact ASCII text, without NaN or infinities, the same on both databases."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+
+def dumps(value: Any) -> str:
+    """A JSON-able value as text. Raises ValueError for NaN and infinities, TypeError for what is not JSON."""
+    return json.dumps(value, allow_nan=False, separators=(",", ":"))
+
+
+def loads(text: str | None) -> Any:
+    """The value of stored text; None for none."""
+    return None if text is None else json.loads(text)

@@ -1,0 +1,28 @@
+"""Runs workers: in the place of django-q2's command of the same name."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+
+
+class Command(BaseCommand):
+    """`manage.py qcluster`."""
+
+    help = "Run workers (any number of hosts may, on one database). SIGTERM stops them; a second one hurries them."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """The number of workers; settings say the rest."""
+        parser.add_argument("--workers", type=int, help="worker processes (default: QCLUSTER_WORKERS)")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Run until stopped; the exit code is 0, or 70 where the cluster broke down."""
+        from django_q.conf import Conf
+
+        from scheduling.cluster.main import run
+
+        if options["workers"]:
+            Conf.WORKERS = options["workers"]
+        sys.exit(run())

@@ -1,0 +1,8 @@
+"""The rows."""
+
+from scheduling.models.attempt import Attempt, PastAttempt
+from scheduling.models.cron import CatchUp, Cron, Overlap
+from scheduling.models.host import Host
+from scheduling.models.job import FINAL, Job, State
+
+__all__ = ["FINAL", "Attempt", "CatchUp", "Cron", "Host", "Job", "Overlap", "PastAttempt", "State"]

@@ -1,0 +1,140 @@
+"""A job: the queue and its history in one table.
+
+pending ──claim──▶ in_progress ──finish──▶ success
+   ▲                 │  │  └─────fail────▶ failed
+   └─retry, release──┘  └────cancel──────▶ canceled        (skipped: a cron's tick that did not run)
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.db import models
+from django.db.models import F, Q
+
+from scheduling.models.fields import JSONText
+
+if TYPE_CHECKING:
+    from scheduling.models.attempt import Attempt
+
+
+class State(models.TextChoices):
+    """The states of a job; the last four are final."""
+
+    PENDING = "pending"
+    IN_PROGRESS = "in_progress"
+    SUCCESS = "success"
+    FAILED = "failed"
+    CANCELED = "canceled"
+    SKIPPED = "skipped"
+
+
+FINAL = (State.SUCCESS, State.FAILED, State.CANCELED, State.SKIPPED)
+_is_final = Q(state__in=FINAL)
+
+
+class JobQuerySet(models.QuerySet["Job"]):
+    """The vocabulary of states."""
+
+    def pending(self) -> JobQuerySet:
+        """Waiting: for its time, for a worker, or for its next attempt."""
+        return self.filter(state=State.PENDING)
+
+    def running(self) -> JobQuerySet:
+        """Claimed by a host."""
+        return self.filter(state=State.IN_PROGRESS)
+
+    def unfinished(self) -> JobQuerySet:
+        """Pending or running."""
+        return self.filter(state__in=(State.PENDING, State.IN_PROGRESS))
+
+    def finished(self) -> JobQuerySet:
+        """Ended, in whatever way."""
+        return self.filter(_is_final)
+
+
+class Job(models.Model):
+    """One piece of work: what to run, when, and what came of it."""
+
+    name = models.CharField(max_length=200, help_text="The registered function.")
+    args = JSONText(default=dict)
+    state = models.CharField(max_length=12, choices=State.choices, default=State.PENDING)
+    run_at = models.DateTimeField()
+    priority = models.SmallIntegerField(default=0)
+    policy = JSONText(null=True, help_text="What the call said of its retry; null: as the function says.")
+    on_complete = models.CharField(max_length=200, default="", help_text="The mutation that is told the end.")
+    context = JSONText(null=True, help_text="Passed on to on_complete.")
+
+    cron = models.CharField(max_length=100, null=True, help_text="The cron that made it.")
+    scheduled_for = models.DateTimeField(null=True, help_text="The cron's instant; null where run by hand.")
+    retry_of: models.ForeignKey[Job | None, Job | None] = models.ForeignKey(
+        "self", null=True, on_delete=models.DO_NOTHING, db_constraint=False, related_name="retries"
+    )
+
+    claim = models.IntegerField(default=0, help_text="Counts claims: the fence against those that came late.")
+    attempt = models.IntegerField(default=0, help_text="The number of the attempt that runs or ran last.")
+    crashes = models.SmallIntegerField(default=0, help_text="How many times its worker's process died in it.")
+    host = models.ForeignKey(
+        "scheduling.Host", null=True, on_delete=models.DO_NOTHING, db_constraint=False, related_name="jobs"
+    )
+    process = models.IntegerField(null=True, help_text="The worker's process id.")
+
+    created_at = models.DateTimeField()
+    started_at = models.DateTimeField(null=True, help_text="When the last attempt's body began.")
+    finished_at = models.DateTimeField(null=True)
+    result = JSONText(null=True)
+    error = models.TextField(default="", blank=True)
+    log = models.TextField(default="", blank=True, help_text="What the last attempt logged.")
+    progress = JSONText(null=True)
+
+    objects = JobQuerySet.as_manager()
+    created: bool = True
+    """On what a scheduling call gives back: whether it made the job."""
+
+    if TYPE_CHECKING:
+        attempts: models.Manager[Attempt]
+        id: int
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(name="job_state", condition=Q(state__in=State.values)),
+            models.CheckConstraint(
+                name="job_finished",
+                condition=Q(_is_final, finished_at__isnull=False) | Q(~_is_final, finished_at__isnull=True),
+            ),
+            models.CheckConstraint(
+                name="job_claimed",
+                condition=~Q(state=State.IN_PROGRESS) | Q(claim__gt=0, attempt__gt=0, host__isnull=False),
+            ),
+            models.CheckConstraint(name="job_priority", condition=Q(priority__gte=-100, priority__lte=100)),
+            models.CheckConstraint(name="job_counts", condition=Q(attempt__gte=0, attempt__lte=F("claim"))),
+            models.CheckConstraint(name="job_skipped", condition=~Q(state=State.SKIPPED) | Q(cron__isnull=False)),
+            models.UniqueConstraint(
+                name="job_tick", fields=["cron", "scheduled_for"], condition=Q(scheduled_for__isnull=False)
+            ),
+        ]
+        indexes = [
+            models.Index(F("priority").desc(), "run_at", "id", name="job_due", condition=Q(state=State.PENDING)),
+            models.Index(fields=["host", "id"], name="job_claimed_by", condition=Q(state=State.IN_PROGRESS)),
+            models.Index(fields=["cron", "-id"], name="job_of_cron", condition=Q(cron__isnull=False)),
+            models.Index(
+                fields=["cron"],
+                name="job_unfinished_of_cron",
+                condition=Q(cron__isnull=False, state__in=(State.PENDING, State.IN_PROGRESS)),
+            ),
+            models.Index(fields=["state", "-id"], name="job_by_state"),
+            models.Index(fields=["name", "-id"], name="job_by_name"),
+            models.Index(fields=["finished_at"], name="job_ended", condition=Q(finished_at__isnull=False)),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} #{self.pk}"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether it has ended."""
+        return self.state in FINAL
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Refused: each transition is one guarded statement, and a save would overwrite what others did."""
+        raise TypeError("a job is not saved: use scheduler.now(), cancel(), retry()")

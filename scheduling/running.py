@@ -1,0 +1,91 @@
+"""What a running function may know and say of itself: `scheduling.context`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from scheduling import clock, jsontext
+
+SAY_EVERY = 0.5  # seconds between two writes of progress, and between two looks for a cancel
+
+
+@dataclass
+class Execution:
+    """One attempt under way, in this process."""
+
+    job_id: int
+    attempt: int
+    claim: int
+    writes: bool
+    """Whether progress is written as it comes: not inside a mutation, whose writes nobody sees before its end."""
+    said_at: float = 0.0
+    looked_at: float = field(default_factory=time.monotonic)
+    canceled: bool = False
+
+
+_current: ContextVar[Execution | None] = ContextVar("scheduling_execution", default=None)
+
+
+@contextmanager
+def executing(execution: Execution) -> Iterator[Execution]:
+    """Make this the attempt that `context` speaks of."""
+    token = _current.set(execution)
+    try:
+        yield execution
+    finally:
+        _current.reset(token)
+
+
+class Context:
+    """The running attempt, as its body sees it. Outside of one, job_id is None and the rest does nothing."""
+
+    @property
+    def job_id(self) -> int | None:
+        """The id of the job that runs."""
+        current = _current.get()
+        return None if current is None else current.job_id
+
+    @property
+    def attempt(self) -> int | None:
+        """The number of this attempt, from 1."""
+        current = _current.get()
+        return None if current is None else current.attempt
+
+    @property
+    def deadline(self) -> datetime | None:
+        """When this attempt times out; None where it has no timeout."""
+        return None
+
+    def canceled(self) -> bool:
+        """Whether the job is no longer ours, as it was canceled. Asks the database at most twice a second."""
+        current = _current.get()
+        if current is None or current.canceled or time.monotonic() - current.looked_at < SAY_EVERY:
+            return bool(current and current.canceled)
+        current.looked_at = time.monotonic()
+        with clock.database().cursor() as cursor:
+            cursor.execute("SELECT state, claim FROM scheduling_job WHERE id = %s", [current.job_id])
+            current.canceled = cursor.fetchone() != ("in_progress", current.claim)
+        return current.canceled
+
+    def progress(self, done: float, total: float | None = None, note: str = "") -> None:
+        """Say how far the work is, for people to see. Written at most twice a second, and the last (done = total)."""
+        current = _current.get()
+        if current is None or not current.writes:
+            return
+        if done != total and time.monotonic() - current.said_at < SAY_EVERY:
+            return
+        current.said_at = time.monotonic()
+        said = jsontext.dumps({"done": done, "total": total, "note": str(note)[:200]})
+        with clock.database().cursor() as cursor:
+            cursor.execute(
+                "UPDATE scheduling_job SET progress = %s WHERE id = %s AND claim = %s AND state = 'in_progress'",
+                [said, current.job_id, current.claim],
+            )
+
+
+context = Context()

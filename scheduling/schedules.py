@@ -1,0 +1,157 @@
+"""When a cron ticks: pure functions of its schedule and the time.
+
+A schedule is five cron fields, or a number of seconds. Times are reckoned in a time zone: a local time that
+does not exist runs once right after the gap, one that exists twice runs once, and steps like */15 run by
+real time (cronsim, after Debian's cron).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from itertools import islice
+from zoneinfo import ZoneInfo
+
+from cronsim import CronSim, CronSimError
+
+from scheduling.exceptions import InvalidSchedule
+
+SHORTEST = timedelta(seconds=1)
+LONGEST = timedelta(days=366 * 10)
+ANY_TIME = datetime(2024, 1, 1, tzinfo=UTC)  # a leap year; what an expression means does not depend on it
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """Fixed steps from an anchor, so that a late tick delays no later one."""
+
+    every: timedelta
+
+    def ticks(self, after: datetime, anchor: datetime) -> Iterator[datetime]:
+        """The instants after `after`, soonest first."""
+        steps = math.floor((after - anchor) / self.every) + 1
+        while True:
+            yield anchor + max(steps, 0) * self.every
+            steps = max(steps, 0) + 1
+
+    @property
+    def spec(self) -> str:
+        """As it is stored: seconds."""
+        return f"{self.every.total_seconds():g}" if self.every.microseconds == 0 else str(self.every.total_seconds())
+
+    def describe(self) -> str:
+        """In words.
+
+        >>> Interval(timedelta(minutes=5)).describe()
+        'every 5 minutes'
+        """
+        seconds = self.every.total_seconds()
+        for unit, name in ((86400, "day"), (3600, "hour"), (60, "minute")):
+            if seconds % unit == 0:
+                return _every(int(seconds // unit), name)
+        return _every(seconds, "second")
+
+
+@dataclass(frozen=True, slots=True)
+class CronTimes:
+    """Five cron fields in a time zone."""
+
+    expression: str
+    zone: ZoneInfo
+
+    def ticks(self, after: datetime, anchor: datetime) -> Iterator[datetime]:
+        """The instants after `after`, soonest first, in UTC; they do not depend on the anchor."""
+        return (tick.astimezone(UTC) for tick in CronSim(self.expression, after.astimezone(self.zone)))
+
+    @property
+    def spec(self) -> str:
+        """As it is stored."""
+        return self.expression
+
+    def describe(self) -> str:
+        """In words, with the time zone."""
+        words = CronSim(self.expression, ANY_TIME).explain()
+        return f"{words[:1].lower()}{words[1:]} ({self.zone.key})"
+
+
+Schedule = Interval | CronTimes
+
+
+@lru_cache(maxsize=4096)
+def parse(spec: str | float | timedelta, timezone: str = "UTC") -> Schedule:
+    """A schedule from five cron fields, or seconds or a timedelta. Raises InvalidSchedule, which says what to write."""
+    if isinstance(spec, timedelta):
+        return _interval(spec)
+    if isinstance(spec, str) and not _is_number(spec):
+        return _cron(spec, timezone)
+    try:
+        return _interval(timedelta(seconds=float(spec)))
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InvalidSchedule(f"a schedule is five cron fields, seconds or a timedelta, not {spec!r}") from error
+
+
+def zone(name: str) -> ZoneInfo:
+    """A time zone by its IANA name; InvalidSchedule where there is none."""
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError, TypeError) as error:
+        raise InvalidSchedule(f"no time zone is named {name!r}: write one like 'Europe/Berlin' or 'UTC'") from error
+
+
+def upcoming(
+    schedule: Schedule,
+    *,
+    after: datetime,
+    anchor: datetime,
+    until: datetime | None = None,
+    n: int | None = None,
+) -> list[datetime]:
+    """The ticks after `after`: the next `n`, or those not after `until`."""
+    found: list[datetime] = []
+    for tick in islice(schedule.ticks(after, anchor), n):
+        if until is not None and tick > until:
+            break
+        found.append(tick)
+    return found
+
+
+def following(schedule: Schedule, after: datetime, anchor: datetime) -> datetime:
+    """The first tick after a moment."""
+    return upcoming(schedule, after=after, anchor=anchor, n=1)[0]
+
+
+def _interval(every: timedelta) -> Interval:
+    if not SHORTEST <= every <= LONGEST:
+        raise InvalidSchedule(f"an interval is from 1 second to 10 years, not {every}")
+    return Interval(every)
+
+
+def _cron(expression: str, timezone: str) -> CronTimes:
+    fields = expression.split()
+    if len(fields) != 5:
+        raise InvalidSchedule(
+            f"{expression!r} has {len(fields)} fields: a cron expression has five (minute, hour, day, month, weekday)"
+        )
+    times = CronTimes(" ".join(fields), zone(timezone))
+    try:
+        next(CronSim(times.expression, ANY_TIME))
+    except CronSimError as error:
+        raise InvalidSchedule(f"{expression!r} is no cron expression: {error}") from error
+    except StopIteration:
+        raise InvalidSchedule(f"{expression!r}: that date never comes") from None
+    return times
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _every(count: float, unit: str) -> str:
+    return f"every {unit}" if count == 1 else f"every {count:g} {unit}s"

@@ -1,0 +1,61 @@
+"""Settings that `manage.py check` refuses, and the rows that settings make."""
+
+import pytest
+
+from markets import conf
+from markets.checks import check_exchanges, check_interval, check_opinion
+from markets.models import Exchange
+from markets.setup import add_exchanges
+
+
+def ids(messages):
+    return [message.id for message in messages]
+
+
+def test_the_defaults_pass():
+    assert ids([*check_exchanges(), *check_opinion(), *check_interval()]) == []
+
+
+def test_an_unknown_exchange(settings):
+    settings.EXCHANGES = ["opinion", "opinoin"]
+    (message,) = check_exchanges()
+    assert message.id == "markets.E001" and "opinoin" in message.msg
+
+
+@pytest.mark.parametrize("url", ["opinion.trade", "", "ftp://x/openapi", "https://user:pw@x/openapi", "https://x/?k=1"])
+def test_an_address_that_is_none(settings, url):
+    settings.OPINION_API_URL = url
+    assert ids(check_opinion()) == ["markets.E002"]
+
+
+def test_a_key_in_the_clear(settings):
+    settings.OPINION_API_URL, settings.OPINION_API_KEY = "http://exchange.example/openapi", "k"
+    assert ids(check_opinion()) == ["markets.W001"]
+    settings.OPINION_API_URL = "http://127.0.0.1:8700/openapi"
+    assert ids(check_opinion()) == []
+
+
+def test_an_interval_that_cannot_be_kept(settings):
+    settings.SYNC_MARKETS_EVERY = 0
+    assert ids(check_interval()) == ["markets.E003"]
+
+
+def test_the_rate_follows_the_key(settings):
+    settings.OPINION_API_KEY = ""
+    assert conf.opinion().rate == 5
+    settings.OPINION_API_KEY = "k3y"
+    assert conf.opinion().rate == 15 and "k3y" not in repr(conf.opinion())
+    settings.OPINION_RATE = 0
+    assert conf.opinion().rate == 0
+
+
+@pytest.mark.django_db
+def test_migrate_adds_the_exchanges_of_the_settings_and_leaves_those_that_are_there(settings):
+    assert Exchange.objects.get().title == "Opinion"
+    Exchange.objects.update(enabled=False, title="Ours")
+    settings.EXCHANGES = ["opinion", "kalshi"]
+    add_exchanges(using="default")
+    assert list(Exchange.objects.values_list("id", "title", "enabled")) == [
+        ("kalshi", "Kalshi", True),
+        ("opinion", "Ours", False),
+    ]

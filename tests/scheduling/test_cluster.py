@@ -1,0 +1,230 @@
+"""Real qcluster processes, killed at will."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+from django.contrib.auth.models import Group
+
+from scheduling import Call, Retry, retrier, scheduler
+from scheduling.models import Host, Job, State
+from scheduling.testing.processes import until
+from tests.scheduling import work
+from tests.scheduling.work import WORK, ledger, open_gate
+
+pytestmark = [pytest.mark.processes, pytest.mark.django_db(transaction=True)]
+
+
+@pytest.fixture
+def file(tmp_path):
+    return str(tmp_path / "ledger")
+
+
+def began(file, times=1):
+    until(lambda: sum(line.startswith("begin") for line in ledger(file)) >= times, 15)
+
+
+def ended(*jobs, within=20):
+    return [scheduler.wait(job, within) for job in jobs]
+
+
+def test_jobs_of_every_kind_run(cluster):
+    cluster(modules=[WORK])
+    jobs = [scheduler.now(work.add, {"a": 1, "b": n}) for n in range(20)]
+    jobs += scheduler.bulk([Call(work.noop, {"n": n}) for n in range(20)])
+    done = ended(*jobs)
+    assert {job.state for job in done} == {State.SUCCESS}
+    assert [job.result for job in done] == [1 + n for n in range(20)] + list(range(20))
+
+
+def test_a_killed_action_is_failed_once_and_not_run_again(cluster, file):
+    running = cluster(modules=[WORK])
+    job = scheduler.now(work.once, {"file": file})
+    began(file)
+    running.kill("worker")
+    (done,) = ended(job)
+    assert done.state == State.FAILED
+    assert done.error == "worker died (signal 9, SIGKILL)"
+    assert done.attempts.count() == 1
+    assert len(ledger(file)) == 1
+
+
+def test_a_killed_action_with_a_policy_runs_again(cluster, file):
+    running = cluster(modules=[WORK])
+    job = scheduler.now(work.again, {"file": file})
+    began(file)
+    running.kill("worker")
+    began(file, 2)
+    open_gate(file)
+    (done,) = ended(job)
+    assert done.state == State.SUCCESS
+    assert [attempt.error for attempt in done.attempts.all()] == ["worker died (signal 9, SIGKILL)", ""]
+    assert done.crashes == 1
+
+
+def test_a_killed_mutation_is_rolled_back_and_runs_again_uncounted(cluster, file):
+    running = cluster(modules=[WORK])
+    job = scheduler.now(work.slow_write, {"file": file, "name": "written"})
+    began(file)
+    running.kill("worker")
+    began(file, 2)
+    open_gate(file)
+    (done,) = ended(job)
+    assert (done.state, done.attempt, done.crashes) == (State.SUCCESS, 1, 1)
+    assert Group.objects.filter(name="written").count() == 1
+
+
+@pytest.mark.parametrize(
+    ("function", "args", "runs", "error"),
+    [
+        (work.poison, {"how": "exit"}, 1, "exit code 3"),
+        (work.poison, {"how": "kill"}, 1, "signal 9"),
+        (work.poison_write, {}, 3, "signal 9"),
+    ],
+)
+def test_a_job_that_kills_its_worker_is_failed_and_its_neighbours_run(cluster, function, args, runs, error):
+    cluster(modules=[WORK])
+    bad = scheduler.now(function, args)
+    good = [scheduler.now(work.noop, {"n": n}) for n in range(30)]
+    done, *others = ended(bad, *good)
+    assert done.state == State.FAILED
+    assert error in done.error
+    assert done.claim == runs
+    assert {job.state for job in others} == {State.SUCCESS}
+
+
+def test_system_exit_is_a_failure_like_another(cluster):
+    running = cluster(modules=[WORK])
+    before = running.pids("worker")
+    (done,) = ended(scheduler.now(work.poison, {"how": "leave"}))
+    assert done.state == State.FAILED
+    assert "SystemExit" in done.error
+    assert running.pids("worker") == before
+
+
+def test_idle_workers_killed_one_by_one_and_all_at_once(cluster):
+    running = cluster(modules=[WORK])
+    for round in range(6):
+        if round % 2:
+            running.kill("worker")
+        else:
+            os.kill(running.pids("worker")[0], signal.SIGKILL)
+        assert ended(scheduler.now(work.noop, {"n": round}))[0].state == State.SUCCESS
+
+
+@pytest.mark.parametrize("role", ["pusher", "monitor"])
+def test_a_killed_helper_process_is_replaced_and_running_jobs_are_left_alone(cluster, file, role):
+    running = cluster(modules=[WORK])
+    slow = scheduler.now(work.once, {"file": file})
+    began(file)
+    before = running.kill(role)
+    until(lambda: running.pids(role) not in ([], before), 5)
+    assert ended(scheduler.now(work.noop, {"n": 1}))[0].state == State.SUCCESS
+    open_gate(file)
+    (done,) = ended(slow)
+    assert done.state == State.SUCCESS
+    assert len(ledger(file)) == 2
+
+
+@pytest.mark.parametrize("role", ["main", "sentinel"])
+def test_a_cluster_dies_as_a_whole_and_the_next_one_takes_its_jobs(cluster, file, role):
+    running = cluster(modules=[WORK])
+    family = [pid for name in ("sentinel", "pusher", "monitor", "worker") for pid in running.pids(name)]
+    action = scheduler.now(work.once, {"file": file})
+    began(file)
+    mutation = scheduler.now(work.slow_write, {"file": file, "name": "x"})
+    began(file, 2)
+    running.kill(role)
+    running.mains[0].wait(2)
+    assert running.mains[0].returncode == (70 if role == "sentinel" else -9)
+    until(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in family), 2)
+    open_gate(file)
+    cluster(modules=[WORK])
+    failed, succeeded = ended(action, mutation)
+    assert (failed.state, succeeded.state) == (State.FAILED, State.SUCCESS)
+    assert "died" in failed.error
+    assert Host.objects.running().count() == 1
+
+
+def test_a_canceled_running_job_stays_canceled(cluster, file):
+    cluster(modules=[WORK])
+    action = scheduler.now(work.once, {"file": file})
+    began(file)
+    assert scheduler.cancel(action) is True
+    open_gate(file)
+    until(lambda: len(ledger(file)) == 2, 10)
+    assert ended(scheduler.now(work.noop))[0].state == State.SUCCESS
+    assert scheduler.status(action.id) == State.CANCELED
+    assert scheduler.cancel(action) is False
+
+
+def test_sigterm_gives_back_what_its_grace_is_too_short_for(cluster, file):
+    running = cluster(modules=[WORK])
+    action = scheduler.now(work.once, {"file": file})
+    retried = scheduler.now(work.again, {"file": file})
+    began(file, 2)
+    running.stop()
+    assert running.mains[0].returncode == 0
+    action.refresh_from_db()
+    retried.refresh_from_db()
+    assert (action.state, action.error) == (State.FAILED, "host was stopped")
+    assert (retried.state, retried.attempt) == (State.PENDING, 0)
+    assert not Host.objects.running().exists()
+
+
+def test_sigterm_lets_running_jobs_end(cluster, file):
+    running = cluster(modules=[WORK])
+    action = scheduler.now(work.once, {"file": file})
+    began(file)
+    running.mains[0].send_signal(signal.SIGTERM)
+    until(lambda: not running.pids("pusher"), 5)
+    late = scheduler.now(work.noop)
+    open_gate(file)
+    assert running.mains[0].wait(10) == 0
+    assert scheduler.status(action.id) == State.SUCCESS
+    assert scheduler.status(late.id) == State.PENDING
+
+
+def test_two_hosts_share_the_work_and_each_job_runs_once(cluster, file):
+    cluster(modules=[WORK], hosts=2)
+    jobs = scheduler.bulk([Call(work.once, {"file": file}) for _ in range(4)])
+    began(file, 4)
+    open_gate(file)
+    done = ended(*jobs)
+    assert {job.state for job in done} == {State.SUCCESS}
+    assert len({job.host_id for job in done}) == 2
+    assert len(ledger(file)) == 8
+
+
+def test_a_failed_run_is_retried_by_real_workers(cluster):
+    cluster(modules=[WORK])
+    run = retrier.run(work.flaky, {"until": 3}, initial_backoff=0.05)
+    (done,) = ended(run)
+    assert done.state == State.SUCCESS
+    assert done.result == "attempt 3"
+    assert [attempt.number for attempt in done.attempts.all()] == [1, 2, 3]
+
+
+def test_plain_async_tasks_of_django_q2_run_too(cluster):
+    from django_q.models import Success
+    from django_q.tasks import async_task
+
+    cluster(modules=[WORK])
+    async_task("math.hypot", 3, 4)
+    until(lambda: Success.objects.exists(), 15)
+    assert Success.objects.get().result == 5
+
+
+def test_nothing_is_left_in_progress_after_a_storm_of_kills(cluster):
+    running = cluster(modules=[WORK])
+    jobs = scheduler.bulk([Call(work.add, {"a": n}) for n in range(300)])
+    jobs += scheduler.bulk([Call(work.noop, {"n": n}, retry=Retry(initial_backoff=0.05)) for n in range(300)])
+    for _ in range(5):
+        running.kill("worker")
+        before = scheduler.pending().count()
+        until(lambda before=before: scheduler.pending().count() < before or not before, 10)
+    ended(*jobs, within=60)
+    assert not Job.objects.running().exists()
+    assert Job.objects.filter(state=State.SUCCESS).count() == 600

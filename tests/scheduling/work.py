@@ -1,0 +1,118 @@
+"""Functions that the tests of scheduling schedule; real clusters import them too (modules=[WORK])."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+from django.contrib.auth.models import Group
+
+from scheduling import Permanent, Retry, RetryAfter, action, context, mutation, query, scheduler
+
+WORK = "tests.scheduling.work"
+
+
+@mutation(name="work.add")
+def add(a: int, b: int = 1) -> int:
+    return a + b
+
+
+@mutation(name="work.write")
+def write(name: str, fail: bool = False) -> int:
+    group = Group.objects.create(name=name)
+    if fail:
+        raise ValueError("wanted")
+    return group.pk
+
+
+@mutation(name="work.write_and_schedule")
+def write_and_schedule(name: str, fail: bool = False) -> None:
+    Group.objects.create(name=name)
+    scheduler.now(add, {"a": 1})
+    if fail:
+        raise ValueError("wanted")
+
+
+@query(name="work.count")
+def count() -> int:
+    return Group.objects.count()
+
+
+@query(name="work.sneaky")
+def sneaky() -> None:
+    Group.objects.create(name="sneaky")
+
+
+@action(name="work.once")
+def once(file: str) -> None:
+    """Leave a line, then wait to be killed or released (by the file's removal)."""
+    leave(file, f"begin {os.getpid()} {context.job_id}.{context.attempt}")
+    linger(file)
+    leave(file, f"end {os.getpid()} {context.job_id}.{context.attempt}")
+
+
+@action(name="work.again", retry=Retry(initial_backoff=0.1, max_failures=3))
+def again(file: str) -> None:
+    once.body(file)
+
+
+@mutation(name="work.slow_write")
+def slow_write(file: str, name: str) -> None:
+    Group.objects.create(name=name)
+    leave(file, f"begin {os.getpid()}")
+    linger(file)
+
+
+@action(name="work.poison")
+def poison(how: str) -> None:
+    if how == "exit":
+        os._exit(3)
+    if how == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    raise SystemExit(how)
+
+
+@mutation(name="work.poison_write")
+def poison_write() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@action(name="work.flaky", retry=Retry(initial_backoff=1, base=2, max_failures=3, jitter=0.5))
+def flaky(until: int = 99, how: str = "error") -> str:
+    if (context.attempt or 0) >= until:
+        return f"attempt {context.attempt}"
+    raise {"error": ValueError("flaky"), "final": Permanent("no use"), "after": RetryAfter(100)}[how]
+
+
+@action(name="work.noop")
+def noop(n: int = 0) -> int:
+    return n
+
+
+@mutation(name="work.noted")
+def noted(run_id: str, result: dict, context: dict | None) -> None:
+    Group.objects.create(name=f"{run_id} {result['type']} {context}")
+
+
+def leave(file: str, line: str) -> None:
+    """Append a line in one write, as a ledger outside the database."""
+    handle = os.open(file, os.O_APPEND | os.O_CREAT | os.O_WRONLY)
+    os.write(handle, f"{line}\n".encode())
+    os.close(handle)
+
+
+def ledger(file: str | Path) -> list[str]:
+    path = Path(file)
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def linger(file: str) -> None:
+    """Stay until the gate beside the file is opened."""
+    while not Path(f"{file}.open").exists():
+        time.sleep(0.01)
+
+
+def open_gate(file: str | Path) -> None:
+    Path(f"{file}.open").touch()
