@@ -33,7 +33,5 @@ CATALOGUES: dict[str, Callable[[], Catalogue]] = {"opinion": OpinionClient}
 def catalogue(exchange: str) -> Catalogue:
     """A client for the exchange of that name, as the settings describe it; raises UnknownExchange."""
     if exchange not in CATALOGUES:
-        raise UnknownExchange(
-            f"no markets can be synced from {exchange!r}; known: {', '.join(sorted(CATALOGUES))}"
-        )
+        raise UnknownExchange(f"no markets can be synced from {exchange!r}; known: {', '.join(sorted(CATALOGUES))}")
     return CATALOGUES[exchange]()

@@ -19,9 +19,7 @@ class Pacer:
         self._free_at = 0.0
         self._lock = threading.Lock()
 
-    def wait(
-        self, *, sleep: Callable[[float], None] = time.sleep, now: Callable[[], float] = time.monotonic
-    ) -> None:
+    def wait(self, *, sleep: Callable[[float], None] = time.sleep, now: Callable[[], float] = time.monotonic) -> None:
         """Return when it is this caller's turn."""
         with self._lock:
             turn = max(now(), self._free_at)

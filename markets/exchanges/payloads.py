@@ -29,11 +29,7 @@ def _number(value: Any) -> Any:
 
 def _money(value: Any) -> Decimal:
     """A decimal in a string (a bare JSON number arrives as int or Decimal), from zero to below 10^20."""
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, (str, int, Decimal))
-        or not _DECIMAL.match(str(value))
-    ):
+    if isinstance(value, bool) or not isinstance(value, (str, int, Decimal)) or not _DECIMAL.match(str(value)):
         raise ValueError("a decimal in a string is expected")
     amount = Decimal(value)
     if not 0 <= amount < LARGEST - 1:

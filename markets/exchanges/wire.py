@@ -143,9 +143,7 @@ class Wire:
         elif status >= 400:
             error = Refused(f"GET {path}: refused with {status}", errno=status, said=said)
         else:
-            error = BadAnswer(
-                f"GET {path}: {status} where 200 was expected; redirects are not followed", said=said
-            )
+            error = BadAnswer(f"GET {path}: {status} where 200 was expected; redirects are not followed", said=said)
         raise error
 
 
@@ -183,9 +181,7 @@ def _session(headers: Mapping[str, str]) -> requests.Session:
     session = requests.Session()
     session.trust_env = False
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-    session.headers.update(
-        {"Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent": "markets/1"}
-    )
+    session.headers.update({"Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent": "markets/1"})
     session.headers.update(headers)
     for scheme in ("https://", "http://"):
         session.mount(scheme, HTTPAdapter(max_retries=CONNECT_RETRIES))

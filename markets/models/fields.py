@@ -27,9 +27,7 @@ class MoneyField(models.DecimalField):
         return "MoneyField"
 
     def db_type(self, connection: Any) -> str:
-        return (
-            "text" if connection.vendor == "sqlite" else f"numeric({self.max_digits}, {self.decimal_places})"
-        )
+        return "text" if connection.vendor == "sqlite" else f"numeric({self.max_digits}, {self.decimal_places})"
 
     def get_db_prep_value(self, value: Any, connection: Any, prepared: bool = False) -> Any:
         if hasattr(value, "as_sql"):

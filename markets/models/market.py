@@ -38,9 +38,7 @@ class Market(models.Model):
     exchange = models.ForeignKey(Exchange, on_delete=models.PROTECT, related_name="markets", db_index=False)
     kind = models.CharField(max_length=12, choices=Kind.choices)
     external_id = models.CharField(max_length=80, help_text="Its id at the exchange.")
-    parent = models.ForeignKey(
-        "self", on_delete=models.CASCADE, null=True, blank=True, related_name="children"
-    )
+    parent = models.ForeignKey("self", on_delete=models.CASCADE, null=True, blank=True, related_name="children")
     title = models.TextField()
     status = models.CharField(max_length=8, choices=Status.choices)
     volume = MoneyField(help_text="Traded so far, in the exchange's quote currency.")
@@ -61,9 +59,7 @@ class Market(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["exchange", "kind", "external_id"], name="market_once"),
             models.CheckConstraint(condition=Q(kind__in=["binary", "categorical"]), name="market_kind"),
-            models.CheckConstraint(
-                condition=Q(status__in=["open", "closed", "resolved"]), name="market_status"
-            ),
+            models.CheckConstraint(condition=Q(status__in=["open", "closed", "resolved"]), name="market_status"),
             models.CheckConstraint(condition=Q(volume__gte=0), name="market_volume"),
             models.CheckConstraint(
                 condition=Q(last_price__isnull=True, price_at__isnull=True)

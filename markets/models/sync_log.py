@@ -54,9 +54,7 @@ class SyncLog(models.Model):
     state = models.CharField(max_length=8, choices=State.choices, default=State.RUNNING)
     started_at = models.DateTimeField(default=timezone.now)
     finished_at = models.DateTimeField(null=True, blank=True)
-    job_id = models.BigIntegerField(
-        null=True, blank=True, help_text="The job that ran it; none for a command."
-    )
+    job_id = models.BigIntegerField(null=True, blank=True, help_text="The job that ran it; none for a command.")
     attempt = models.PositiveIntegerField(default=1)
     seen = models.PositiveIntegerField(default=0)
     created = models.PositiveIntegerField(default=0)

@@ -34,9 +34,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--exchange", metavar="NAME", help="only this one, such as opinion")
         parser.add_argument("--json", action="store_true", help="print the result as JSON")
-        parser.add_argument(
-            "--enqueue", action="store_true", help="let the cluster do it, and print the job's id"
-        )
+        parser.add_argument("--enqueue", action="store_true", help="let the cluster do it, and print the job's id")
 
     def handle(self, *, exchange: str | None, json: bool, enqueue: bool, **options: Any) -> None:
         if exchange is not None and exchange not in syncable():
