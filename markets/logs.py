@@ -9,7 +9,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from django.db import DatabaseError, transaction
+from django.db import Error, connection, transaction
 from django.utils import timezone
 
 from markets.exceptions import ExchangeError
@@ -38,8 +38,10 @@ def closing_log(log: SyncLog, tally: Tally) -> Iterator[None]:
         yield
     except BaseException as error:
         try:
+            if isinstance(error, Error):
+                connection.close_if_unusable_or_obsolete()
             _close(log, tally, error=error)
-        except DatabaseError:  # the sync's own error says more; the next sync closes what stays open
+        except Error:  # the sync's own error says more; the next sync closes what stays open
             logger.exception("sync.log_left_open exchange=%s log=%s", log.exchange_id, log.pk)
         raise
     _close(log, tally)

@@ -77,7 +77,9 @@ class Now(Func):
     template = "clock_timestamp()"
     output_field = DateTimeField()
 
-    def as_sql(self, compiler: Any, connection: BaseDatabaseWrapper, *_: Any, **__: Any) -> tuple[str, list[Any]]:
+    def as_sql(  # type: ignore[override]  # the stubs leave the keywords out
+        self, compiler: Any, connection: BaseDatabaseWrapper, **_: Any
+    ) -> tuple[str, list[Any]]:
         if _bound(connection):
             return "%s", [connection.ops.adapt_datetimefield_value(_local())]
         return self.template, []

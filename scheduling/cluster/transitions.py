@@ -108,12 +108,13 @@ def claim(host_id: int, names: Sequence[str], limit: int) -> list[Claim]:
     with connection.cursor() as cursor:
         cursor.execute(statement, [host_id, *params, jsontext.dumps(names), limit])
         rows = sorted(cursor.fetchall(), key=lambda row: (-row[8], row[9], row[0]))
-    return [_claim(*row[:8], due=row[9]) for row in rows]
+    return [_claim(row) for row in rows]
 
 
-def _claim(*row: Any, due: Any) -> Claim:
-    *known, policy, scheduled_for = row
-    return Claim(*known, jsontext.loads(policy), clock.from_db(scheduled_for or due))
+def _claim(row: Sequence[Any]) -> Claim:
+    id, name, args, claim, attempt, crashes, policy, scheduled_for, _priority, run_at = row
+    asked_for = clock.from_db(scheduled_for or run_at)
+    return Claim(id, name, args, claim, attempt, crashes, jsontext.loads(policy), asked_for)
 
 
 def next_due(names: Sequence[str], after: datetime) -> datetime | None:

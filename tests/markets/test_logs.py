@@ -8,7 +8,7 @@ from datetime import timedelta
 from urllib.parse import urlsplit
 
 import pytest
-from django.db import IntegrityError, connection
+from django.db import IntegrityError, OperationalError, connection
 from django.utils import timezone
 
 from markets.models import SyncLog
@@ -92,3 +92,17 @@ def environment(exchange):
 def test_impossible_logs_are_refused(fields):
     with pytest.raises(IntegrityError):
         SyncLog.objects.create(exchange_id="opinion", **fields)
+
+
+def test_a_connection_that_is_lost_leaves_a_closed_log(following):
+    following(topics=20)
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite has no connection to lose")
+
+    def lose(done, total, note):
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+
+    with pytest.raises(OperationalError):
+        sync_exchange("opinion", progress=lose)
+    assert SyncLog.objects.get().state == "failed"

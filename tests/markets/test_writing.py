@@ -1,11 +1,12 @@
 """What is written of a page, and at what price."""
 
+import threading
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
-from django.db import IntegrityError, connection
+from django.db import IntegrityError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from markets.models import Market, PriceSnapshot
@@ -186,3 +187,33 @@ def test_prices():
         Decimal("0.40"),
         Decimal("0.42"),
     ]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_that_write_the_same_page_at_once_both_succeed():
+    """The second waits for the first, and then finds its rows there, or updates what it thought was new."""
+    wrote, release = threading.Event(), threading.Event()
+
+    def first():
+        with transaction.atomic():
+            write(PAGE)
+            wrote.set()
+            release.wait(10)
+        connection.close()
+
+    def second():
+        counts.append(write([replace(row, title="Second") for row in PAGE], LATER))
+        connection.close()
+
+    counts = []
+    threads = [threading.Thread(target=target) for target in (first, second)]
+    threads[0].start()
+    assert wrote.wait(10)
+    threads[1].start()
+    threads[1].join(0.2)
+    assert threads[1].is_alive(), "it waits"
+    release.set()
+    for thread in threads:
+        thread.join(10)
+    assert counts in ([Counts(created=5)], [Counts(updated=5)])
+    assert set(Market.objects.values_list("title", flat=True)) == {"Second"} and Market.objects.count() == 5
