@@ -30,8 +30,8 @@ def noisy(thousandths: int) -> str:
 
     >>> noisy(1_001_130)
     '1001.13'
-    >>> noisy(8_686_888_009)
-    '8686888.009000001'
+    >>> noisy(8_686_005)
+    '8686.005000000001'
     """
     return repr(thousandths * 0.001)
 
