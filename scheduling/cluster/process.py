@@ -20,11 +20,16 @@ def enter(role: str, parent: int) -> None:
     leaves SIGINT and SIGTERM, which reach whole process groups, to the main process.
     """
     rename(role)
+    die_with(parent)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
+def die_with(parent: int) -> None:
+    """Let the kernel send SIGKILL to this process as soon as its parent dies (the thread that forked it, in truth)."""
     _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:  # it died before the line above
         os._exit(1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 def rename(role: str) -> None:

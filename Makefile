@@ -1,0 +1,49 @@
+# `make help` lists what there is. Everything runs in .venv, which `make setup` makes.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+DB ?= sqlite
+
+.PHONY: help setup demo test test-sqlite test-postgres check format clean
+.DEFAULT_GOAL := help
+
+help: ## what there is
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/' | expand -t 20
+
+setup: $(VENV)/installed .env ## the environment: .venv with all requirements, .env with a fresh SECRET_KEY
+
+demo: setup ## everything at work on this machine (DB=postgres, DATABASE_URL=…, RESET=1)
+	@$(BIN)/python manage.py demo --db $(DB) $(if $(filter 1,$(RESET)),--reset)
+
+test: test-sqlite test-postgres ## the whole suite on SQLite and on PostgreSQL (TEST_DATABASE_URL=…, else embedded)
+
+test-sqlite: $(VENV)/installed
+	TEST_DB=sqlite $(BIN)/python -m pytest $(ARGS)
+
+test-postgres: $(VENV)/installed
+	TEST_DB=postgres $(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/installed ## linters, types, migrations, and Django's checks on production settings
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	SECRET_KEY=check $(BIN)/python manage.py makemigrations --check --dry-run
+	SECRET_KEY=$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(50))') DEBUG=0 \
+		$(BIN)/python manage.py check --deploy --fail-level WARNING
+
+format: $(VENV)/installed ## put the code in its form
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean: ## remove .venv and what the demo and the tests left
+	rm -rf $(VENV) .demo .pytest_cache .mypy_cache .ruff_cache
+
+$(VENV)/installed: requirements.txt requirements-dev.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+.env: .env.example
+	@test -f .env || { sed "s|^SECRET_KEY=.*|SECRET_KEY=$$($(PYTHON) -c 'import secrets; print(secrets.token_urlsafe(50))')|" \
+		.env.example > .env && chmod 600 .env && echo "made .env with a fresh SECRET_KEY"; }
+	@touch .env
