@@ -73,6 +73,7 @@ class Cron(Schedule):  # type: ignore[misc]
     objects = CronQuerySet.as_manager()
 
     class Meta:
+        permissions = [("run_cron", "Can run cron now"), ("pause_cron", "Can pause and resume cron")]
         constraints = [
             models.CheckConstraint(name="cron_overlap", condition=Q(overlap__in=Overlap.values)),
             models.CheckConstraint(name="cron_catch_up", condition=Q(catch_up__in=CatchUp.values)),

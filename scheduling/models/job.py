@@ -96,6 +96,7 @@ class Job(models.Model):
         id: int
 
     class Meta:
+        permissions = [("cancel_job", "Can cancel job"), ("retry_job", "Can run job again")]
         constraints = [
             models.CheckConstraint(name="job_state", condition=Q(state__in=State.values)),
             models.CheckConstraint(
