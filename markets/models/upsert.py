@@ -21,6 +21,7 @@ FIELDS = (
     "kind", "external_id", "title", "status", "volume", "closes_at", "resolved_at",
     "yes_token", "no_token", "slug", "labels",
 )  # fmt: skip
+CONVERTED = ("volume", "closes_at", "resolved_at")
 
 # Rows arrive as a JSON list of objects; `given` is how each database reads it as a table.
 GIVEN = {
@@ -74,10 +75,9 @@ def _execute(exchange: str, rows: Sequence[MarketRow], at: datetime) -> None:
 
 
 def _prepared(row: MarketRow, connection: Any) -> dict[str, Any]:
-    """The row as JSON whose values are those that Django itself would store in this database."""
-    values: dict[str, Any] = {"parent": row.parent, "labels": list(row.labels)}
-    for name in FIELDS:
-        if name != "labels":
-            value = Market._meta.get_field(name).get_db_prep_save(getattr(row, name), connection)
-            values[name] = None if value is None else str(value)
+    """The row as JSON; money and times as Django itself would store them in this database."""
+    values = {name: getattr(row, name) for name in ("parent", *FIELDS)}
+    for name in CONVERTED:
+        if values[name] is not None:
+            values[name] = str(Market._meta.get_field(name).get_db_prep_save(values[name], connection))
     return values

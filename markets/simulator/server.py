@@ -1,6 +1,7 @@
 """The wire: an HTTP/1.1 server with a thread for each connection."""
 
 import socket
+import sys
 from http.server import BaseHTTPRequestHandler
 from socketserver import TCPServer, ThreadingMixIn
 from threading import Event
@@ -109,7 +110,5 @@ class Server(ThreadingMixIn, TCPServer):
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Nothing for a client that hung up; else the traceback, on stderr."""
-        import sys
-
         if not isinstance(sys.exception(), ConnectionError):
             super().handle_error(request, client_address)  # type: ignore[arg-type]

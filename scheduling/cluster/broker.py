@@ -58,6 +58,7 @@ class JobBroker(ORM):  # type: ignore[misc]
         self.host: Host | None = None
         self._began = False
         self._outage: float | None = None
+        self._sure_at = 0.0
         self._beats = Every(conf().beat_seconds)
         self._dead = Every(LOOK_FOR_DEAD)
         self._plain = Every(LOOK_FOR_PLAIN)
@@ -96,15 +97,18 @@ class JobBroker(ORM):  # type: ignore[misc]
         return None
 
     def _begin(self) -> None:
-        """The first turn of this pusher: give the host its row, and take back what a pusher before it left."""
+        """The first turn, and each after an outage: take back claims that nobody on this host has.
+
+        A pusher before this one left them, or the answer to our own claim was lost on its way.
+        """
         if self._began:
             return
         if self.host is None:
             self.host = rescue.register(DjangoQ.WORKERS, self.sentinel)
-        rescue.orphans(self.host.pk, self.slots)
-        for slot in self.slots.dead():
-            slot.free()
+        self._settle_workers()
+        rescue.orphans(self.host.pk, self.slots, self.queue.in_flight())
         self._began = True
+        self._sure_at = time.monotonic() + conf().host_dead_after
 
     def _settle_workers(self) -> None:
         assert self.host is not None
@@ -122,13 +126,14 @@ class JobBroker(ORM):  # type: ignore[misc]
                     "host.replaced host=%s: it was silent for too long, and was taken for dead", self.host.pk
                 )
                 self.host = rescue.register(DjangoQ.WORKERS, self.sentinel)
-            for dead in rescue.dead_hosts(self.host):
+            for dead in rescue.dead_hosts(self.host, judge_silence=time.monotonic() > self._sure_at):
                 rescue.host(dead)
             rescue.leftovers()
 
     def _claim(self, idle: int) -> int:
         assert self.host is not None
-        claims = transitions.claim(self.host.pk, self._names, idle)
+        lane = transitions.due_lane(self._names)
+        claims = [] if lane is None else transitions.claim(self.host.pk, self._names, lane, idle)
         for claim in claims:
             self.queue.hand([claim])
         return len(claims)
@@ -152,6 +157,7 @@ class JobBroker(ORM):  # type: ignore[misc]
                 logger.warning("database.lost pid=%s: %s", os.getpid(), str(error).strip().splitlines()[0])
             else:
                 logger.error("pusher.failed pid=%s: it goes on trying", os.getpid(), exc_info=error)
+        self._began = False
         clock.database().close()
         self.queue.wait(self._pause * random.uniform(0.5, 1.5))
         self._pause = min(self._pause * 2, 2.0)

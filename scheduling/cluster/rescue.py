@@ -59,20 +59,22 @@ def worker(host_id: int, slot: Slot, sent: Iterable[Pair]) -> None:
     _settle(_claims(host_id, [job for job, _claim in left]), words, running={running} if running else set())
 
 
-def orphans(host_id: int, slots: Slots) -> None:
-    """Settle what a dead pusher left: claims that are with no living worker of its host."""
-    held = {slot.held for slot in slots.live()}
-    for slot in slots.dead():
-        worker(host_id, slot, [])
+def orphans(host_id: int, slots: Slots, in_flight: set[Pair]) -> None:
+    """Give back the claims of a host that no living worker has, and that are on the way to none."""
+    held = {slot.held for slot in slots.live()} | in_flight
     _settle([row for row in _claims(host_id) if (row.id, row.claim) not in held], "pusher died", running=set())
 
 
-def dead_hosts(own: Host) -> list[Host]:
-    """The hosts that are dead: on this machine by their process, elsewhere by a silent heartbeat (PostgreSQL)."""
+def dead_hosts(own: Host, *, judge_silence: bool) -> list[Host]:
+    """The hosts that are dead: on this machine by their process, elsewhere by a silent heartbeat (PostgreSQL).
+
+    Silence is judged only by a host that has itself been heard for as long: when the database comes back
+    after an outage, all have been silent.
+    """
     others = Host.objects.running().exclude(pk=own.pk)
     here = [host for host in others if host.machine == own.machine]
     dead = [host for host in here if process.started_at(host.pid) != host.pid_started]
-    if clock.database().vendor == "postgresql":
+    if judge_silence and clock.database().vendor == "postgresql":
         silent = others.exclude(machine=own.machine).extra(
             where=["beat_at < clock_timestamp() - %s * interval '1 second'"], params=[conf().host_dead_after]
         )

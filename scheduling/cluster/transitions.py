@@ -19,16 +19,29 @@ from scheduling.exceptions import NotFound
 from scheduling.models.insert import NewJob, insert
 from scheduling.models.job import State
 
+DUE_LANE = """
+WITH RECURSIVE lane(priority) AS (
+    SELECT max(priority) FROM scheduling_job WHERE state = 'pending'
+    UNION ALL
+    SELECT (SELECT max(priority) FROM scheduling_job WHERE state = 'pending' AND priority < lane.priority)
+    FROM lane WHERE lane.priority IS NOT NULL
+)
+SELECT max(priority) FROM lane WHERE EXISTS (
+    SELECT 1 FROM scheduling_job AS job
+    WHERE job.state = 'pending' AND job.priority = lane.priority AND job.run_at <= {now} AND job.name IN ({names})
+)
+"""
+
 CLAIM = """
 UPDATE scheduling_job
 SET state = 'in_progress', claim = claim + 1, attempt = attempt + 1, host_id = %s, process = NULL, started_at = NULL
 FROM (
     SELECT id AS due_id FROM scheduling_job
-    WHERE state = 'pending' AND run_at <= {now} AND name IN ({names})
-    ORDER BY priority DESC, run_at, id LIMIT %s {lock}
+    WHERE state = 'pending' AND priority = %s AND run_at <= {now} AND name IN ({names})
+    ORDER BY run_at, id LIMIT %s {lock}
 ) AS due
 WHERE id = due_id
-RETURNING id, name, args, claim, attempt, crashes, policy, scheduled_for, priority, run_at
+RETURNING id, name, args, claim, attempt, crashes, policy, scheduled_for, run_at
 """
 LOCK = {"postgresql": "FOR UPDATE SKIP LOCKED", "sqlite": ""}  # SQLite has one writer at a time
 NAMES = {
@@ -100,19 +113,33 @@ class Trace:
     log: str = ""
 
 
-def claim(host_id: int, names: Sequence[str], limit: int) -> list[Claim]:
-    """Take up to `limit` due jobs for a host, highest priority first, then in order of their times."""
+def due_lane(names: Sequence[str]) -> int | None:
+    """The highest priority of which a job is due; None where none is.
+
+    A look at each priority in use, however many jobs wait there for a later time.
+    """
+    connection = clock.database()
+    now, params = clock.sql()
+    with connection.cursor() as cursor:
+        statement = DUE_LANE.format(now=now, names=NAMES[connection.vendor])
+        cursor.execute(statement, [*params, jsontext.dumps(names)])
+        lane: int | None = cursor.fetchone()[0]
+    return lane
+
+
+def claim(host_id: int, names: Sequence[str], lane: int, limit: int) -> list[Claim]:
+    """Take up to `limit` due jobs of one priority for a host, in order of their times."""
     connection = clock.database()
     now, params = clock.sql()
     statement = CLAIM.format(now=now, names=NAMES[connection.vendor], lock=LOCK[connection.vendor])
     with connection.cursor() as cursor:
-        cursor.execute(statement, [host_id, *params, jsontext.dumps(names), limit])
-        rows = sorted(cursor.fetchall(), key=lambda row: (-row[8], row[9], row[0]))
+        cursor.execute(statement, [host_id, lane, *params, jsontext.dumps(names), limit])
+        rows = sorted(cursor.fetchall(), key=lambda row: (row[8], row[0]))
     return [_claim(row) for row in rows]
 
 
 def _claim(row: Sequence[Any]) -> Claim:
-    id, name, args, claim, attempt, crashes, policy, scheduled_for, _priority, run_at = row
+    id, name, args, claim, attempt, crashes, policy, scheduled_for, run_at = row
     asked_for = clock.from_db(scheduled_for or run_at)
     return Claim(id, name, args, claim, attempt, crashes, jsontext.loads(policy), asked_for)
 

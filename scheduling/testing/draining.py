@@ -22,7 +22,8 @@ def drain() -> list[Job]:
     try:
         for _ in range(MOST):
             ticked = ticker.tick() if ticker.is_due() else 0
-            claims = transitions.claim(own.pk, functions.names(), 1)
+            lane = transitions.due_lane(functions.names())
+            claims = [] if lane is None else transitions.claim(own.pk, functions.names(), lane, 1)
             if not claims and not ticked:
                 break
             executor.execute(claims)

@@ -1,5 +1,6 @@
 """Recorded answers come back byte for byte."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,4 @@ def test_recorded_answers_beside_the_project() -> None:
 
 
 def _id_in(recorded: bytes) -> int:
-    import json
-
     return json.loads(recorded)["result"]["data"]["marketId"]
