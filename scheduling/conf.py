@@ -5,9 +5,12 @@ SCHEDULING = {"host_dead_after": 30}
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from django.conf import settings
+from django.core.signals import setting_changed
+from django.dispatch import receiver
 from pydantic import BaseModel, ConfigDict, Field
 
 
@@ -38,11 +41,15 @@ class Conf(BaseModel):
     """The most missed ticks that catch_up="all" makes up for."""
 
 
+@cache
 def conf() -> Conf:
     """The settings in force."""
-    return Conf(**_declared())
-
-
-def _declared() -> dict[str, Any]:
     declared: dict[str, Any] = getattr(settings, "SCHEDULING", {})
-    return declared
+    return Conf(**declared)
+
+
+@receiver(setting_changed)
+def _forget(*, setting: str, **_signal: Any) -> None:
+    """A test has overridden a setting."""
+    if setting == "SCHEDULING":
+        conf.cache_clear()

@@ -16,6 +16,7 @@ from django_q.models import OrmQ
 from scheduling import clock, functions
 from scheduling.cluster import rescue, ticker, transitions
 from scheduling.cluster.errors import is_transient
+from scheduling.cluster.look import look
 from scheduling.cluster.slots import Slots
 from scheduling.cluster.workqueue import WorkQueue
 from scheduling.conf import conf
@@ -87,9 +88,10 @@ class JobBroker(ORM):  # type: ignore[misc]
         self._begin()
         self._settle_workers()
         self._rescue()
-        ticked = ticker.tick() if ticker.is_due() else 0
+        found = look(self._names)
+        ticked = ticker.tick() if found.ticks else 0
         idle = self.queue.idle()
-        claimed = self._claim(idle) if idle else 0
+        claimed = self._claim(found.lane, idle) if found.lane is not None and idle else 0
         if idle > claimed and (plain := self._plain_tasks()):
             return plain
         if not claimed and not ticked:
@@ -130,10 +132,9 @@ class JobBroker(ORM):  # type: ignore[misc]
                 rescue.host(dead)
             rescue.leftovers()
 
-    def _claim(self, idle: int) -> int:
+    def _claim(self, lane: int, idle: int) -> int:
         assert self.host is not None
-        lane = transitions.due_lane(self._names)
-        claims = [] if lane is None else transitions.claim(self.host.pk, self._names, lane, idle)
+        claims = transitions.claim(self.host.pk, self._names, lane, idle)
         for claim in claims:
             self.queue.hand([claim])
         return len(claims)

@@ -15,6 +15,7 @@ from typing import Any
 from django.db import transaction
 
 from scheduling import clock, jsontext, schedules
+from scheduling.cluster.look import NAMES
 from scheduling.conf import conf
 from scheduling.exceptions import InvalidSchedule
 from scheduling.models import CatchUp, Cron, Overlap, State
@@ -40,10 +41,6 @@ UNFINISHED = """
 SELECT cron, count(*), min(id) FROM scheduling_job
 WHERE cron IN ({names}) AND state IN ('pending', 'in_progress') GROUP BY cron
 """
-NAMES = {
-    "postgresql": "SELECT json_array_elements_text(%s::json)",
-    "sqlite": "SELECT value FROM json_each(%s)",
-}
 LAST_SKIPPED = """
 SELECT id, result FROM scheduling_job WHERE cron = %s AND state = 'skipped' AND id > %s ORDER BY id DESC LIMIT 1
 """
@@ -65,10 +62,6 @@ PROJECT = {
         FROM json_each(%s) AS new WHERE schedule.id = new.value ->> 'id'""",
 }
 
-IS_DUE = """
-SELECT 1 FROM scheduling_cron
-WHERE next_tick_at <= {now} AND NOT paused AND retired_at IS NULL AND broken = '' LIMIT 1
-"""
 NEXT_TICK = """
 SELECT min(next_tick_at) FROM scheduling_cron
 WHERE next_tick_at > %s AND NOT paused AND retired_at IS NULL AND broken = '' {allowed}
@@ -107,14 +100,6 @@ class Decision:
     why: str = ""
     next_tick_at: datetime | None = None
     """None: it stays as it is, until a run has ended."""
-
-
-def is_due() -> bool:
-    """Whether some cron's tick has come: one cheap read, without a lock."""
-    now, params = clock.sql()
-    with clock.database().cursor() as cursor:
-        cursor.execute(IS_DUE.format(now=now), params)
-        return cursor.fetchone() is not None
 
 
 def next_tick(after: datetime) -> datetime | None:

@@ -14,23 +14,11 @@ from typing import Any
 from django.db import transaction
 
 from scheduling import clock, functions, jsontext
+from scheduling.cluster.look import NAMES
 from scheduling.conf import conf
 from scheduling.exceptions import NotFound
 from scheduling.models.insert import NewJob, insert
 from scheduling.models.job import State
-
-DUE_LANE = """
-WITH RECURSIVE lane(priority) AS (
-    SELECT max(priority) FROM scheduling_job WHERE state = 'pending'
-    UNION ALL
-    SELECT (SELECT max(priority) FROM scheduling_job WHERE state = 'pending' AND priority < lane.priority)
-    FROM lane WHERE lane.priority IS NOT NULL
-)
-SELECT max(priority) FROM lane WHERE EXISTS (
-    SELECT 1 FROM scheduling_job AS job
-    WHERE job.state = 'pending' AND job.priority = lane.priority AND job.run_at <= {now} AND job.name IN ({names})
-)
-"""
 
 CLAIM = """
 UPDATE scheduling_job
@@ -44,11 +32,6 @@ WHERE id = due_id
 RETURNING id, name, args, claim, attempt, crashes, policy, scheduled_for, run_at
 """
 LOCK = {"postgresql": "FOR UPDATE SKIP LOCKED", "sqlite": ""}  # SQLite has one writer at a time
-NAMES = {
-    "postgresql": "SELECT json_array_elements_text(%s::json)",
-    "sqlite": "SELECT value FROM json_each(%s)",
-}
-
 NEXT_DUE = """
 SELECT min(run_at) FROM scheduling_job WHERE state = 'pending' AND run_at > %s AND name IN ({names})
 """
@@ -111,20 +94,6 @@ class Trace:
     """Seconds since its body began, where its start has no commit of its own."""
     process: int | None = None
     log: str = ""
-
-
-def due_lane(names: Sequence[str]) -> int | None:
-    """The highest priority of which a job is due; None where none is.
-
-    A look at each priority in use, however many jobs wait there for a later time.
-    """
-    connection = clock.database()
-    now, params = clock.sql()
-    with connection.cursor() as cursor:
-        statement = DUE_LANE.format(now=now, names=NAMES[connection.vendor])
-        cursor.execute(statement, [*params, jsontext.dumps(names)])
-        lane: int | None = cursor.fetchone()[0]
-    return lane
 
 
 def claim(host_id: int, names: Sequence[str], lane: int, limit: int) -> list[Claim]:

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from scheduling import clock, functions
 from scheduling.cluster import executor, rescue, ticker, transitions
+from scheduling.cluster.look import look
 from scheduling.models import Host, Job
 
 MOST = 100_000  # jobs of one drain: more is taken for a job that schedules itself for ever
@@ -21,9 +22,9 @@ def drain() -> list[Job]:
     ran: dict[int, None] = {}
     try:
         for _ in range(MOST):
-            ticked = ticker.tick() if ticker.is_due() else 0
-            lane = transitions.due_lane(functions.names())
-            claims = [] if lane is None else transitions.claim(own.pk, functions.names(), lane, 1)
+            found = look(functions.names())
+            ticked = ticker.tick() if found.ticks else 0
+            claims = [] if found.lane is None else transitions.claim(own.pk, functions.names(), found.lane, 1)
             if not claims and not ticked:
                 break
             executor.execute(claims)
