@@ -125,7 +125,7 @@ class Tree:
 
     def __post_init__(self) -> None:
         environment = {
-            "DEBUG": "1",
+            "DEBUG": "0",
             "EXCHANGES": "opinion",
             "OPINION_API_URL": f"http://{HOST}:{self.exchange_port}/openapi",
             "OPINION_API_KEY": "",
@@ -135,7 +135,8 @@ class Tree:
             "cluster": ["qcluster"],
             "web": ["runserver", "--noreload", f"{HOST}:{self.web_port}"],
         }
-        self.processes = [Process(name, arguments, environment) for name, arguments in commands.items()]
+        self.processes = [Process(name, arguments, dict(environment)) for name, arguments in commands.items()]
+        self.processes[-1].environment["DEBUG"] = "1"  # plain HTTP, and static files without collecting them
 
     def start(self) -> None:
         """Start all of them."""

@@ -31,8 +31,8 @@ def write_page(*, exchange: str, rows: Sequence[MarketRow], at: datetime) -> Cou
         return Counts()
     with transaction.atomic(savepoint=False):
         there = _there(exchange, wanted)
-        changed = [row for key, row in wanted.items() if key in there and _differs(row, there[key])]
         created = [row for key, row in wanted.items() if key not in there]
+        changed = [row for key, row in wanted.items() if key in there and _differs(row, there[key])]
         upsert(exchange=exchange, rows=created + changed, at=at)
     return Counts(created=len(created), updated=len(changed), unchanged=len(wanted) - len(created) - len(changed))
 
@@ -52,9 +52,9 @@ def record_price(*, market: Market, price: Decimal, at: datetime) -> bool:
 
 def _there(exchange: str, wanted: dict[Key, MarketRow]) -> dict[Key, dict[str, Any]]:
     """What the database holds of these rows, in one query by the unique key."""
-    kinds, external_ids = ({key[place] for key in wanted} for place in (0, 1))
+    kinds, external_ids = (sorted({key[place] for key in wanted}) for place in (0, 1))
     # Both columns by themselves: an OR of kinds, each with its ids, makes SQLite read all of the exchange.
-    found = Market.objects.of(exchange).filter(kind__in=sorted(kinds), external_id__in=sorted(external_ids))
+    found = Market.objects.of(exchange).filter(kind__in=kinds, external_id__in=external_ids)
     fields = ("kind", "external_id", "parent__external_id", "labels", *COMPARED)
     return {(row["kind"], row["external_id"]): row for row in found.values(*fields)}
 

@@ -67,10 +67,10 @@ class Market(models.Model):
                 name="market_price_has_time",
             ),
         ]
+        # None on volume: it changes with nearly every sync, and an index on it would make each update dearer.
         indexes = [
             models.Index(fields=["exchange", "status", "-id"], name="market_exchange_status"),
             models.Index(fields=["status", "closes_at"], name="market_closing"),
-            models.Index(fields=["-volume", "-id"], name="market_volume_rank"),
         ]
 
     def __str__(self) -> str:

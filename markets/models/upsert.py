@@ -1,4 +1,4 @@
-"""One statement that inserts or updates any number of markets, from one JSON parameter.
+"""Insert or update any number of markets by one statement, from one JSON parameter.
 
 bulk_create would split a page into statements of 60 rows on SQLite, and send some 15 parameters a row.
 """
@@ -6,7 +6,7 @@ bulk_create would split a page into statements of 60 rows on SQLite, and send so
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,7 @@ FIELDS = (
 )  # fmt: skip
 CONVERTED = ("volume", "closes_at", "resolved_at")
 
-# Rows arrive as a JSON list of objects; `given` is how each database reads it as a table.
+# How each database reads the rows, a JSON list of objects, as a table.
 GIVEN = {
     "postgresql": """jsonb_to_recordset(%(rows)s::jsonb) AS given(
         kind text, external_id text, parent text, title text, status text, volume numeric,
@@ -34,9 +34,8 @@ GIVEN = {
     ),
 }
 
-# Categorical rows go in by a statement of their own, ahead of those that look them up as parents. The order
-# is that of the unique key, so that two syncs at once lock rows in the same order. What an answer leaves out
-# is not taken away: see KEPT in writing.py.
+# In the order of the unique key, so that two syncs at once lock rows in the same order. What an answer leaves
+# out is not taken away: see KEPT in writing.py.
 UPSERT = """
 INSERT INTO markets_market (exchange_id, parent_id, first_seen_at, updated_at, {fields})
 SELECT %(exchange)s, parent.id, %(at)s, %(at)s, {given_fields}
@@ -54,30 +53,29 @@ ON CONFLICT (exchange_id, kind, external_id) DO UPDATE SET
 """
 
 
-def upsert(*, exchange: str, rows: Sequence[MarketRow], at: datetime) -> None:
-    """Insert or update these rows, parents before children, in at most two statements; none twice."""
-    for parents in (True, False):
-        if some := [row for row in rows if (row.kind == Market.Kind.CATEGORICAL) == parents]:
-            _execute(exchange, some, at)
-
-
-def _execute(exchange: str, rows: Sequence[MarketRow], at: datetime) -> None:
+def upsert(*, exchange: str, rows: Collection[MarketRow], at: datetime) -> None:
+    """Insert or update these rows, parents before children, in at most two statements; none may be there twice."""
     connection = connections[router.db_for_write(Market)]
     statement = UPSERT.format(
         fields=", ".join(FIELDS),
         given_fields=", ".join(f"given.{name}" for name in FIELDS),
         given=GIVEN[connection.vendor],
     )
-    given = json.dumps([_prepared(row, connection) for row in rows])
     moment = connection.ops.adapt_datetimefield_value(at)
-    with connection.cursor() as cursor:
-        cursor.execute(statement, {"exchange": exchange, "rows": given, "at": moment})
+    for parents in (True, False):
+        if some := [row for row in rows if (row.kind == Market.Kind.CATEGORICAL) == parents]:
+            with connection.cursor() as cursor:
+                cursor.execute(statement, {"exchange": exchange, "rows": _as_json(some, connection), "at": moment})
 
 
-def _prepared(row: MarketRow, connection: Any) -> dict[str, Any]:
-    """The row as JSON; money and times as Django itself would store them in this database."""
-    values = {name: getattr(row, name) for name in ("parent", *FIELDS)}
-    for name in CONVERTED:
-        if values[name] is not None:
-            values[name] = str(Market._meta.get_field(name).get_db_prep_save(values[name], connection))
-    return values
+def _as_json(rows: Collection[MarketRow], connection: Any) -> str:
+    """The rows as JSON; money and times as Django itself would store them in this database."""
+    convert = {name: Market._meta.get_field(name).get_db_prep_save for name in CONVERTED}
+    prepared = []
+    for row in rows:
+        values = {name: getattr(row, name) for name in ("parent", *FIELDS)}
+        for name, convert_one in convert.items():
+            if values[name] is not None:
+                values[name] = str(convert_one(values[name], connection))
+        prepared.append(values)
+    return json.dumps(prepared)

@@ -18,7 +18,7 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
-from markets.exceptions import SyncFailed, UnknownExchange
+from markets.exceptions import SyncFailed
 from markets.results import SyncResult
 from markets.sync import Progress as Report
 from markets.sync import sync_exchanges, syncable
@@ -36,22 +36,21 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="print the result as JSON")
         parser.add_argument("--enqueue", action="store_true", help="let the cluster do it, and print the job's id")
 
-    def handle(self, *, exchange: str | None, json: bool, enqueue: bool, **options: Any) -> None:
+    def handle(self, **options: Any) -> None:
+        exchange, as_json = options["exchange"], options["json"]
         if exchange is not None and exchange not in syncable():
-            known = ", ".join(syncable()) or "none is enabled"
-            raise CommandError(f"no exchange named {exchange!r} can be synced: {known}", returncode=WRONG_USE)
-        if enqueue:
-            self._enqueue(exchange, json)
+            known = ", ".join(syncable()) or "none"
+            raise CommandError(f"no exchange {exchange!r} is enabled; there is {known}", returncode=WRONG_USE)
+        if options["enqueue"]:
+            self._enqueue(exchange, as_json)
             return
         try:
             with progress_on_stderr(self.stderr) as report:
                 results = sync_exchanges(exchange, progress=report)
-        except UnknownExchange as error:
-            raise CommandError(str(error), returncode=WRONG_USE) from error
         except SyncFailed as failure:
-            self._print(failure.results, json)
+            self._print(failure.results, as_json)
             raise CommandError(str(failure), returncode=FAILED) from failure
-        self._print(results, json)
+        self._print(results, as_json)
 
     def _enqueue(self, exchange: str | None, as_json: bool) -> None:
         from scheduling import scheduler
