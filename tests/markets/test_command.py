@@ -41,6 +41,14 @@ def test_an_exchange_in_trouble_is_a_failure(following):
     assert caught.value.returncode == 1
 
 
+def test_what_failed_prints_no_result(following):
+    following().fault("down")
+    out = io.StringIO()
+    with pytest.raises(CommandError):
+        call_command("sync_markets", "--json", stdout=out, stderr=io.StringIO())
+    assert out.getvalue() == ""
+
+
 def test_an_unknown_exchange_is_wrong_use():
     with pytest.raises(CommandError, match="nowhere") as caught:
         run("--exchange", "nowhere")

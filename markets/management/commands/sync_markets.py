@@ -48,7 +48,8 @@ class Command(BaseCommand):
             with progress_on_stderr(self.stderr) as report:
                 results = sync_exchanges(exchange, progress=report)
         except SyncFailed as failure:
-            self._print(failure.results, as_json)
+            if failure.results:
+                self._print(failure.results, as_json)
             raise CommandError(str(failure), returncode=FAILED) from failure
         self._print(results, as_json)
 
