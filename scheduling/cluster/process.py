@@ -43,7 +43,7 @@ def role_of(pid: int) -> str | None:
         name = Path(f"/proc/{pid}/comm").read_text().strip()
     except OSError:
         return None
-    return name.removeprefix("qc-") if name.startswith("qc-") else None
+    return name.removeprefix("qc-") if name.startswith("qc-") and started_at(pid) else None
 
 
 def children_of(pid: int) -> list[int]:

@@ -133,12 +133,12 @@ class WorkQueue:
             self.links.remove(link)
 
     def _listen(self) -> None:
-        while select.select([self._offers], [], [], 0)[0]:
-            slot, files, _flags, _address = socket.recv_fds(self._offers, 64, 1)
-            self.links.append(Link(socket.socket(fileno=files[0]), int(slot)))
-        heard = select.select(self._open_sockets(), [], [], 0)[0]
-        for link in [link for link in self.links if link.socket in heard]:
-            self._hear(link)
+        while heard := select.select([self._offers, *self._open_sockets()], [], [], 0)[0]:
+            if self._offers in heard:
+                slot, files, _flags, _address = socket.recv_fds(self._offers, 64, 1)
+                self.links.append(Link(socket.socket(fileno=files[0]), int(slot)))
+            for link in [link for link in self.links if link.socket in heard]:
+                self._hear(link)
 
     def _hear(self, link: Link) -> None:
         try:
