@@ -12,12 +12,16 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSeriali
 from scheduling.exceptions import InvalidOption
 
 MAX_WAIT = timedelta(days=366)  # a wait is never longer; base**n of a long series would overflow
+HUGE = 1e300  # seconds: what is more may be infinite, and infinity times no jitter is not a number
 
 
 def _duration(value: Any) -> Any:
     if isinstance(value, bool):
         raise ValueError("takes seconds or a timedelta")
-    return timedelta(seconds=value) if isinstance(value, int | float) else value
+    try:
+        return timedelta(seconds=value) if isinstance(value, int | float) else value
+    except OverflowError as error:
+        raise ValueError("is too long a time") from error
 
 
 Duration = Annotated[
@@ -66,11 +70,13 @@ class Retry(BaseModel):
     def wait(self, n: int, uniform: float) -> timedelta:
         """The wait before retry n, where `uniform` in [0, 1) is the random number behind the jitter."""
         longest = self.max_backoff if self.max_backoff is not None else MAX_WAIT
+        if not self.initial_backoff:
+            return timedelta(0)
         try:
             seconds = self.initial_backoff.total_seconds() * self.base ** (n - 1)
         except OverflowError:
-            return longest
-        return min(jittered(seconds, self.jitter, uniform), longest)
+            return min(longest, MAX_WAIT)
+        return min(jittered(min(seconds, HUGE), self.jitter, uniform), longest)
 
 
 def jittered(seconds: float, jitter: float, uniform: float) -> timedelta:

@@ -63,8 +63,8 @@ class RetryAfter(Exception):
     """
 
     def __init__(self, seconds: float | timedelta, message: str = "") -> None:
-        wait = seconds if isinstance(seconds, timedelta) else timedelta(seconds=seconds)
-        if wait < timedelta(0):
+        wait = seconds.total_seconds() if isinstance(seconds, timedelta) else seconds
+        if not wait >= 0:  # NaN too
             raise ValueError(f"RetryAfter takes a wait of 0 seconds or more, not {seconds!r}")
-        self.wait = min(wait, MAX_RETRY_AFTER)
+        self.wait = timedelta(seconds=min(wait, MAX_RETRY_AFTER.total_seconds()))
         super().__init__(message or f"retry after {self.wait.total_seconds():g} s")

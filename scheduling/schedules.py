@@ -7,7 +7,6 @@ real time (cronsim, after Debian's cron).
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -32,15 +31,15 @@ class Interval:
 
     def ticks(self, after: datetime, anchor: datetime) -> Iterator[datetime]:
         """The instants after `after`, soonest first."""
-        steps = math.floor((after - anchor) / self.every) + 1
+        steps = max((after - anchor) // self.every + 1, 0)
         while True:
-            yield anchor + max(steps, 0) * self.every
-            steps = max(steps, 0) + 1
+            yield anchor + steps * self.every
+            steps += 1
 
     @property
     def spec(self) -> str:
         """As it is stored: seconds."""
-        return f"{self.every.total_seconds():g}" if self.every.microseconds == 0 else str(self.every.total_seconds())
+        return _number(self.every.total_seconds())
 
     def describe(self) -> str:
         """In words.
@@ -63,8 +62,16 @@ class CronTimes:
     zone: ZoneInfo
 
     def ticks(self, after: datetime, anchor: datetime) -> Iterator[datetime]:
-        """The instants after `after`, soonest first, in UTC; they do not depend on the anchor."""
-        return (tick.astimezone(UTC) for tick in CronSim(self.expression, after.astimezone(self.zone)))
+        """The instants after `after`, soonest first, in UTC; they do not depend on the anchor.
+
+        cronsim gives an instant of the past where it begins in the second of two equal hours, and one twice
+        where two local times are moved out of the same gap.
+        """
+        last = after
+        for tick in CronSim(self.expression, after.astimezone(self.zone)):
+            if tick > last:
+                last = tick.astimezone(UTC)
+                yield last
 
     @property
     def spec(self) -> str:
@@ -80,7 +87,6 @@ class CronTimes:
 Schedule = Interval | CronTimes
 
 
-@lru_cache(maxsize=4096)
 def parse(spec: str | float | timedelta, timezone: str = "UTC") -> Schedule:
     """A schedule from five cron fields, or seconds or a timedelta. Raises InvalidSchedule, which says what to write."""
     if isinstance(spec, timedelta):
@@ -129,6 +135,7 @@ def _interval(every: timedelta) -> Interval:
     return Interval(every)
 
 
+@lru_cache(maxsize=4096)
 def _cron(expression: str, timezone: str) -> CronTimes:
     fields = expression.split()
     if len(fields) != 5:
@@ -154,4 +161,9 @@ def _is_number(text: str) -> bool:
 
 
 def _every(count: float, unit: str) -> str:
-    return f"every {unit}" if count == 1 else f"every {count:g} {unit}s"
+    return f"every {unit}" if count == 1 else f"every {_number(count)} {unit}s"
+
+
+def _number(seconds: float) -> str:
+    """Exact, and without an exponent."""
+    return str(int(seconds)) if seconds == int(seconds) else str(seconds)

@@ -1,0 +1,53 @@
+"""A second connection to the database, as another process has it: what it commits is seen, what it locks is locked."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from django.db import connection, connections
+
+PATIENCE = 20.0
+
+
+class Elsewhere:
+    """Work on a thread, and so on a connection, of its own."""
+
+    def __init__(self, work: Callable[[], Any]) -> None:
+        self._work = work
+        self._result: Any = None
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._result = self._work()
+        except BaseException as error:
+            self._error = error
+        finally:
+            connections.close_all()
+
+    def result(self) -> Any:
+        """What it gave, or raised, when it has ended."""
+        self._thread.join(PATIENCE)
+        assert not self._thread.is_alive(), "the other connection still waits"
+        if self._error:
+            raise self._error
+        return self._result
+
+
+def elsewhere(work: Callable[[], Any]) -> Any:
+    """Do something on a second connection, and give what it gave."""
+    return Elsewhere(work).result()
+
+
+def blocked() -> bool:
+    """Whether some connection to this PostgreSQL database waits for a lock."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT EXISTS (SELECT 1 FROM pg_stat_activity "
+            "WHERE datname = current_database() AND wait_event_type = 'Lock')"
+        )
+        return bool(cursor.fetchone()[0])

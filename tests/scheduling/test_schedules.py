@@ -1,0 +1,227 @@
+"""When crons tick: pure functions, over every kind of change of the clocks."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from scheduling import schedules
+from scheduling.exceptions import InvalidSchedule
+from scheduling.schedules import Interval, parse
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def local(zone, *parts, fold=0):
+    return datetime(*parts, tzinfo=ZoneInfo(zone), fold=fold)
+
+
+def ticks(expression, zone, start, end):
+    """As the ticker finds them: each one from the one before, without memory."""
+    schedule, found, at = parse(expression, zone), [], start
+    while (at := schedules.following(schedule, at, START)) <= end:
+        found.append(at)
+    return found
+
+
+def times(expression, zone, start, end):
+    return [tick.astimezone(ZoneInfo(zone)).strftime("%d %H:%M%z") for tick in ticks(expression, zone, start, end)]
+
+
+NEW_YORK, BERLIN = "America/New_York", "Europe/Berlin"
+LORD_HOWE, CASABLANCA = "Australia/Lord_Howe", "Africa/Casablanca"
+
+
+@pytest.mark.parametrize(
+    ("zone", "expression", "day", "expected"),
+    [
+        # 2:00 is followed by 3:00
+        (NEW_YORK, "30 2 * * *", (2026, 3, 7), ["07 02:30-0500", "08 03:00-0400", "09 02:30-0400"]),
+        (BERLIN, "30 2 * * *", (2026, 3, 28), ["28 02:30+0100", "29 03:00+0200", "30 02:30+0200"]),
+        # 2:00 is followed by 2:30
+        (LORD_HOWE, "15 2 * * *", (2026, 10, 3), ["03 02:15+1030", "04 02:30+1100", "05 02:15+1100"]),
+        # Ramadan ends: 2:00 is followed by 3:00
+        (CASABLANCA, "30 2 * * *", (2026, 3, 21), ["21 02:30+0000", "22 03:00+0100", "23 02:30+0100"]),
+    ],
+)
+def test_a_local_time_that_does_not_exist_runs_once_right_after_the_gap(zone, expression, day, expected):
+    start = local(zone, *day)
+    assert times(expression, zone, start, start + timedelta(days=3) - timedelta(hours=2)) == expected
+
+
+@pytest.mark.parametrize(
+    ("zone", "expression", "day", "expected"),
+    [
+        (NEW_YORK, "30 1 * * *", (2026, 10, 31), ["31 01:30-0400", "01 01:30-0400", "02 01:30-0500"]),
+        (BERLIN, "30 2 * * *", (2026, 10, 24), ["24 02:30+0200", "25 02:30+0200", "26 02:30+0100"]),
+        (LORD_HOWE, "45 1 * * *", (2026, 4, 4), ["04 01:45+1100", "05 01:45+1100", "06 01:45+1030"]),
+        # Ramadan begins: 3:00 is followed by 2:00
+        (CASABLANCA, "30 2 * * *", (2026, 2, 14), ["14 02:30+0100", "15 02:30+0100", "16 02:30+0000"]),
+    ],
+)
+def test_a_local_time_that_exists_twice_runs_once(zone, expression, day, expected):
+    start = local(zone, *day)
+    assert times(expression, zone, start, start + timedelta(days=3)) == expected
+
+
+CHANGES = [
+    (NEW_YORK, (2026, 3, 8)),
+    (NEW_YORK, (2026, 11, 1)),
+    (BERLIN, (2026, 3, 29)),
+    (BERLIN, (2026, 10, 25)),
+    (LORD_HOWE, (2026, 4, 5)),
+    (LORD_HOWE, (2026, 10, 4)),
+    (CASABLANCA, (2026, 2, 15)),
+    (CASABLANCA, (2026, 3, 22)),
+]
+
+
+@pytest.mark.parametrize(("zone", "day"), CHANGES)
+@pytest.mark.parametrize("minutes", [5, 15, 30])
+def test_steps_of_minutes_run_by_real_time(zone, day, minutes):
+    start = local(zone, *day).astimezone(UTC)
+    found = ticks(f"*/{minutes} * * * *", zone, start, start + timedelta(hours=6))
+    assert found == [start + n * timedelta(minutes=minutes) for n in range(1, 6 * 60 // minutes + 1)]
+
+
+@pytest.mark.parametrize(("zone", "day"), CHANGES)
+def test_a_daily_time_runs_once_a_day_whatever_the_minute(zone, day):
+    start = local(zone, *day) - timedelta(days=1)
+    for minute in range(0, 24 * 60, 10):
+        found = ticks(f"{minute % 60} {minute // 60} * * *", zone, start - timedelta(seconds=1), start)
+        found += ticks(f"{minute % 60} {minute // 60} * * *", zone, start, start + timedelta(days=3, minutes=-1))
+        days = [tick.astimezone(ZoneInfo(zone)).date() for tick in found]
+        assert len(days) == len(set(days)) == 3, (minute, found)
+
+
+@pytest.mark.parametrize(("zone", "day"), CHANGES)
+@pytest.mark.parametrize("expression", ["30 * * * *", "*/20 * * * *", "30 2 * * *", "15 1,2,3 * * *", "0 0-6 * * *"])
+def test_the_next_tick_does_not_depend_on_where_one_looks_from(zone, day, expression):
+    """A host that begins in the middle of a change finds the ticks that one which was there before finds."""
+    start = local(zone, *day).astimezone(UTC) - timedelta(hours=2)
+    end = start + timedelta(hours=10)
+    expected = ticks(expression, zone, start, end)
+    for step in range(0, 8 * 60, 5):
+        after = start + timedelta(minutes=step, seconds=7)
+        following = schedules.following(parse(expression, zone), after, START)
+        assert following == next(tick for tick in [*expected, following] if tick > after), after
+
+
+@pytest.mark.parametrize(("zone", "day"), CHANGES)
+@pytest.mark.parametrize("expression", ["0 0-6 * * *", "0,10,20 0-6 * * *", "*/20 * * * *"])
+def test_many_ticks_at_once_are_those_found_one_by_one(zone, day, expression):
+    start = local(zone, *day).astimezone(UTC)
+    end = start + timedelta(hours=9)
+    assert schedules.upcoming(parse(expression, zone), after=start, anchor=START, until=end) == ticks(
+        expression, zone, start, end
+    )
+
+
+def test_the_zone_decides_which_day_it_is():
+    start = datetime(2026, 6, 1, tzinfo=UTC)
+    assert ticks("0 0 * * *", "Asia/Tokyo", start, start + timedelta(days=1)) == [datetime(2026, 6, 1, 15, tzinfo=UTC)]
+
+
+def test_day_and_weekday_together_mean_either_as_in_cron():
+    found = ticks("0 0 13 * FRI", "UTC", datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 11, 30, tzinfo=UTC))
+    assert [tick.day for tick in found] == [6, 13, 20, 27]
+
+
+def test_leap_days():
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    assert schedules.following(parse("0 12 29 2 *"), start, START) == datetime(2028, 2, 29, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("spec", "says"),
+    [
+        ("* * * * * *", "has 6 fields: a cron expression has five"),
+        ("* * * *", "has 4 fields"),
+        ("", "has 0 fields"),
+        ("@daily", "five"),
+        ("0 0 30 2 *", "day"),
+        ("0 0 31 4,6,9,11 *", "day"),
+        ("60 * * * *", "minute"),
+        ("* 24 * * *", "hour"),
+        ("a b c d e", "no cron expression"),
+        ("*/0 * * * *", "minute"),
+        ("0.5", "1 second"),
+        ("0", "1 second"),
+        (-5, "1 second"),
+        (timedelta(days=4000), "10 years"),
+        ("1e400", "five cron fields, seconds"),
+        ("nan", "five cron fields, seconds"),
+        (float("inf"), "five cron fields, seconds"),
+        (None, "five cron fields, seconds"),
+    ],
+)
+def test_what_is_no_schedule_is_refused_with_help(spec, says):
+    with pytest.raises(InvalidSchedule, match=says):
+        parse(spec)
+
+
+@pytest.mark.parametrize("spec", [[5], {}, {"every": 5}])
+def test_a_schedule_of_a_wrong_type_is_refused_too(spec):
+    with pytest.raises(InvalidSchedule):
+        parse(spec)
+
+
+@pytest.mark.parametrize("zone", ["Europe/Bern", "", "..", "/etc/localtime", "Europe", "UTC\0", None, 5])
+def test_what_is_no_time_zone_is_refused_with_help(zone):
+    with pytest.raises(InvalidSchedule, match="write one like 'Europe/Berlin'"):
+        parse("* * * * *", zone)
+
+
+def test_intervals_step_from_their_anchor_without_drift():
+    schedule = parse(90)
+    late = START + timedelta(seconds=100, milliseconds=7)
+    assert schedules.upcoming(schedule, after=late, anchor=START, n=3) == [
+        START + timedelta(seconds=s) for s in (180, 270, 360)
+    ]
+    assert schedules.following(schedule, START + timedelta(seconds=180), START) == START + timedelta(seconds=270)
+    assert schedules.following(schedule, START - timedelta(days=1), START) == START
+
+
+def test_intervals_are_exact_for_years():
+    schedule = parse(timedelta(seconds=1, microseconds=1))
+    for n in (1, 10**6, 3 * 10**8):
+        tick = START + n * timedelta(seconds=1, microseconds=1)
+        assert schedules.following(schedule, tick - timedelta(microseconds=1), START) == tick
+        assert schedules.following(schedule, tick, START) == tick + timedelta(seconds=1, microseconds=1)
+
+
+@pytest.mark.parametrize("seconds", [1, 1.5, 60, 90061, 1_209_600, 1_234_567, 31_536_001, 1.000001, 123456.789])
+def test_an_interval_survives_its_storage(seconds):
+    schedule = parse(seconds)
+    assert schedule == Interval(timedelta(seconds=seconds))
+    assert parse(schedule.spec) == schedule
+    assert "e" not in schedule.spec
+
+
+def test_until_includes_the_instant_itself():
+    schedule = parse(60)
+    assert len(schedules.upcoming(schedule, after=START, anchor=START, until=START + timedelta(minutes=2))) == 2
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        (1, "every second"),
+        (1.5, "every 1.5 seconds"),
+        (90, "every 90 seconds"),
+        (60, "every minute"),
+        (7200, "every 2 hours"),
+        (86400, "every day"),
+        (1_234_567, "every 1234567 seconds"),
+        ("*/5 * * * *", "every fifth minute of every hour (UTC)"),
+        ("0 2 * * *", "at 02:00 every day (UTC)"),
+    ],
+)
+def test_describe(spec, words):
+    assert parse(spec).describe() == words
+
+
+def test_describe_names_the_zone():
+    assert parse("0 2 * * *", BERLIN).describe().endswith(f"({BERLIN})")
