@@ -10,7 +10,7 @@ class SchedulingConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from scheduling import functions
+        from scheduling import checks, functions  # noqa: F401 - registers the checks
 
         functions.discover()
         post_migrate.connect(_sync_crons, sender=self)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from itertools import pairwise
 
 import pytest
 
@@ -35,7 +36,7 @@ def test_an_exchange_that_is_down_is_retried_three_times_then_failed_and_the_nex
     attempts = list(job.attempts.all())
     assert job.state == State.FAILED
     assert [one.number for one in attempts] == [1, 2, 3, 4]
-    waits = [after.started_at - before.finished_at for before, after in zip(attempts, attempts[1:], strict=False)]
+    waits = [after.started_at - before.finished_at for before, after in pairwise(attempts)]
     assert waits == [timedelta(seconds=0.5), timedelta(seconds=1), timedelta(seconds=2)]
     assert all("no answer" in one.error for one in attempts)
     assert [log.state for log in SyncLog.objects.all()] == [SyncLog.State.FAILED] * 4
