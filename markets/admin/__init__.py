@@ -1,0 +1,11 @@
+"""The markets' own pages, and their panel on the dashboard: what the exchanges said, and how fresh it is."""
+
+from markets.admin import feeds
+from markets.admin.exchange import ExchangeAdmin
+from markets.admin.market import MarketAdmin, PriceSnapshotAdmin
+from markets.admin.sync_log import SyncLogAdmin
+from scheduling.admin import dashboard
+
+dashboard.add(dashboard.Panel(template=feeds.TEMPLATE, permission="markets.view_exchange", data=feeds.data), first=True)
+
+__all__ = ["ExchangeAdmin", "MarketAdmin", "PriceSnapshotAdmin", "SyncLogAdmin"]

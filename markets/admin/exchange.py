@@ -1,0 +1,108 @@
+"""Exchanges: switched on and off, synced by hand; whether a key is there, never the key."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db import transaction
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from markets import conf
+from markets.admin import feeds
+from markets.exchanges import CATALOGUES
+from markets.functions import sync_markets
+from markets.models import Exchange, SyncLog
+from scheduling import scheduler
+from scheduling.admin import display
+from scheduling.admin.base import ReadOnlyAdmin, VerbsAdmin
+from scheduling.admin.paging import Bounded
+from scheduling.conf import conf as scheduling_conf
+
+KEYS = {"opinion": lambda: bool(conf.opinion().key)}
+SYNCS = 10  # that an exchange's page shows
+
+
+@admin.register(Exchange)
+class ExchangeAdmin(VerbsAdmin, ReadOnlyAdmin):
+    """Only `enabled` is changed here; exchanges are added by the setting EXCHANGES."""
+
+    fields = ("enabled",)
+    change_form_template = "admin/markets/exchange/page.html"
+    list_display = ("title", "switched_on", "key", "markets", "last_success", "last_sync", "links")
+    actions = ("sync_now",)
+    verbs = {"sync_now": "Sync now"}
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return request.user.has_perm("markets.change_exchange")
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        return feeds.with_syncs(super().get_queryset(request))
+
+    def page(self, request: HttpRequest, obj: Any) -> dict[str, Any]:
+        now = obj.looked_at
+        logs = SyncLog.objects.filter(exchange=obj).order_by("-started_at", "-pk").defer("rejected_rows")[:SYNCS]
+        return {
+            "exchange": obj,
+            "key": self.key(obj),
+            "markets_count": str(Bounded(obj.market_count)),
+            "synced": display.moment(obj.synced_at, now),
+            "logs": [(log, display.badge(log.state), display.moment(log.started_at, now)) for log in logs],
+            "buttons": self.buttons(request, obj, "sync_now"),
+        }
+
+    @admin.action(permissions=["change"], description="Sync selected exchanges now")
+    def sync_now(self, request: HttpRequest, queryset: Any) -> None:
+        """Schedule a sync of each that is switched on and can be synced."""
+        for exchange in queryset:
+            refused = self._refused(exchange)
+            if refused:
+                self.message_user(request, f"{exchange}: {refused}.", messages.WARNING)
+                continue
+            with transaction.atomic(using=scheduling_conf().database):
+                job = scheduler.now(sync_markets, {"exchange": exchange.pk})
+                self.log_change(request, exchange, f"Sync scheduled as #{job.pk}.")
+            url = reverse("admin:scheduling_job_change", args=[job.pk])
+            self.message_user(request, format_html('{} is synced by job <a href="{}">#{}</a>.', exchange, url, job.pk))
+
+    def _refused(self, exchange: Exchange) -> str:
+        if exchange.pk not in CATALOGUES:
+            return "its markets cannot be synced yet"
+        return "" if exchange.enabled else "it is switched off"
+
+    @admin.display(description="On")
+    def switched_on(self, exchange: Exchange) -> SafeString:
+        return display.badge("active", "on") if exchange.enabled else display.badge("off", "off")
+
+    @admin.display(description="Key")
+    def key(self, exchange: Exchange) -> str:
+        if exchange.pk not in KEYS:
+            return "needs none"
+        return "present" if KEYS[exchange.pk]() else "none: public access"
+
+    @admin.display(description="Markets")
+    def markets(self, exchange: Any) -> str:
+        return str(Bounded(exchange.market_count))
+
+    @admin.display(description="Last success")
+    def last_success(self, exchange: Any) -> SafeString | str:
+        return display.moment(exchange.synced_at, exchange.looked_at, "never")
+
+    @admin.display(description="Last sync")
+    def last_sync(self, exchange: Any) -> SafeString | str:
+        if exchange.last_id is None:
+            return display.NOTHING
+        url = reverse("admin:markets_synclog_change", args=[exchange.last_id])
+        link = format_html('<a href="{}">{}</a>', url, display.badge(exchange.last_state))
+        return display.stacked(link, display.ago(exchange.last_at, exchange.looked_at))
+
+    @admin.display(description="")
+    def links(self, exchange: Exchange) -> SafeString:
+        return format_html(
+            '<a href="{}?exchange__id__exact={}">its markets</a>',
+            reverse("admin:markets_market_changelist"),
+            exchange.pk,
+        )

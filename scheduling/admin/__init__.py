@@ -1,0 +1,17 @@
+"""What operators see and do, in Django's admin: one file a model, and the dashboard.
+
+Nothing here decides anything about jobs or crons: pages read rows, and buttons call the public verbs.
+"""
+
+import django_q.admin  # noqa: F401 - it registers django-q2's admins, of which one is taken away below
+from django.contrib import admin
+from django_q.models import Schedule
+
+from scheduling.admin.cron import CronAdmin
+from scheduling.admin.host import HostAdmin
+from scheduling.admin.job import JobAdmin
+
+if admin.site.is_registered(Schedule):
+    admin.site.unregister(Schedule)  # it would run any dotted path that is typed in; crons are its replacement
+
+__all__ = ["CronAdmin", "HostAdmin", "JobAdmin"]

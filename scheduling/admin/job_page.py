@@ -1,0 +1,108 @@
+"""What the page of one job shows: the facts, its attempts, and where it comes from and leads to."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from scheduling import functions
+from scheduling.admin import display
+from scheduling.backoff import Retry
+from scheduling.cluster.outcomes import policy_of
+from scheduling.exceptions import NotFound
+from scheduling.models import Attempt, Job, State
+
+MOST = 50  # attempts, and retries, that are shown
+INFRASTRUCTURE = "It is run again by itself after a deadlock or a dead worker, which are no attempts."
+
+
+def page(job: Job, now: datetime) -> dict[str, Any]:
+    """The context of the template job/page.html, in three queries."""
+    return {
+        "job": job,
+        "now": now,
+        "badge": display.badge(job.state),
+        "progress": display.progress(job),
+        "took": display.duration(display.took(job, now)),
+        "times": {
+            "due": display.moment(job.run_at, now),
+            "scheduled_for": display.moment(job.scheduled_for, now),
+            "created": display.moment(job.created_at, now),
+            "started": display.moment(job.started_at, now),
+            "finished": display.moment(job.finished_at, now),
+        },
+        "status": status(job, now),
+        "policy": policy(job),
+        "arguments": display.pretty(job.args) if job.args else "",
+        "result": display.pretty(job.result) if job.result is not None else "",
+        "context_value": display.pretty(job.context) if job.context is not None else "",
+        "attempts": [_attempt(attempt, job, now) for attempt in _attempts(job)],
+        "retries": list(job.retries.order_by("pk").only("pk", "name", "state")[:MOST]),
+    }
+
+
+def status(job: Job, now: datetime) -> str:
+    """Where a job stands, in a sentence."""
+    if job.state == State.PENDING:
+        if job.run_at > now:
+            again = " again" if job.attempt else ""
+            return f"It runs{again} {display.relative(now - job.run_at)}."
+        return f"It has been due for {display.duration(now - job.run_at)} and waits for a worker."
+    if job.state == State.IN_PROGRESS:
+        if job.started_at is None:
+            return "A host has claimed it and is about to start it."
+        return f"Attempt {job.attempt} has been running for {display.duration(now - job.started_at)}."
+    if job.state == State.SKIPPED:
+        ticks = job.result.get("ticks", 1) if isinstance(job.result, dict) else 1
+        return f"{ticks} {'tick' if ticks == 1 else 'ticks'} of its cron did not run."
+    return ""
+
+
+def policy(job: Job) -> str:
+    """The retry policy of a job in words."""
+    try:
+        function = functions.get(job.name)
+    except NotFound:
+        return "No function of this name is known here."
+    words = retry_words(policy_of(function, job.policy))
+    return f"{words} {INFRASTRUCTURE}" if function.kind == "mutation" else words
+
+
+def retry_words(retry: Retry | None) -> str:
+    """A retry policy in words.
+
+    >>> retry_words(Retry(initial_backoff=0.5, max_failures=3))
+    'At most 4 attempts. The first wait is 500 ms, each later one 2 times as long; ±50%.'
+    """
+    if retry is None or not retry.max_failures:
+        return "One attempt, without retries."
+    cap = f", at most {display.duration(retry.max_backoff)}" if retry.max_backoff is not None else ""
+    vary = f"; ±{retry.jitter:.0%}" if retry.jitter else ""
+    first = display.duration(retry.initial_backoff)
+    return (
+        f"At most {retry.max_failures + 1} attempts. "
+        f"The first wait is {first}, each later one {retry.base:g} times as long{cap}{vary}."
+    )
+
+
+def _attempts(job: Job) -> list[Attempt]:
+    return list(Attempt.objects.filter(job=job).select_related("host").order_by("-number")[:MOST])
+
+
+def _attempt(attempt: Attempt, job: Job, now: datetime) -> dict[str, Any]:
+    """One attempt; the last has the state of its job, those before it failed."""
+    is_last = attempt.number == job.attempt and job.state != State.PENDING
+    length = None
+    if attempt.started_at is not None:
+        length = (attempt.finished_at or now) - attempt.started_at
+    return {
+        "number": attempt.number,
+        "badge": display.badge(job.state if is_last else State.FAILED),
+        "started": display.moment(attempt.started_at, now),
+        "took": display.duration(length),
+        "host": attempt.host,
+        "process": attempt.process,
+        "error": attempt.error,
+        "summary": display.last_line(attempt.error),
+        "log": attempt.log,
+    }
