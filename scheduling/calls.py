@@ -75,15 +75,8 @@ def policy(retry: Retry | Mapping[str, Any] | bool | None) -> str | None:
     """What a call says of its retries, as stored: None leaves it to the function, False switches it off."""
     if retry is None:
         return None
-    if retry is True:
-        retry = Retry()
-    if retry is False:
-        return jsontext.dumps({"retry": False})
-    if isinstance(retry, Mapping):
-        retry = Retry(**retry)
-    if not isinstance(retry, Retry):
-        raise InvalidOption(f"retry is a Retry(…), True or False, not {retry!r}")
-    return jsontext.dumps({"retry": retry.model_dump(mode="json")})
+    policy = functions.retry_policy(retry)
+    return jsontext.dumps({"retry": policy.model_dump(mode="json") if policy else False})
 
 
 def completion(on_complete: Function | str | None) -> str:

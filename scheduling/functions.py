@@ -17,7 +17,7 @@ from typing import Any, Literal, NotRequired, get_type_hints, overload
 from django.apps import apps
 from django.db import transaction
 from django.utils.module_loading import autodiscover_modules
-from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
+from pydantic import ConfigDict, ValidationError
 from pydantic_core import PydanticSerializationError
 from typing_extensions import TypedDict
 
@@ -25,12 +25,12 @@ from scheduling import clock, jsontext
 from scheduling.backoff import Retry
 from scheduling.conf import conf
 from scheduling.exceptions import AlreadyExists, InvalidArguments, InvalidOption, InvalidResult, NotFound
+from scheduling.shapes import ANY_TYPE, Shape, fields
 
 Kind = Literal["query", "mutation", "action"]
 Body = Callable[..., Any]
 
 GIVEN_BY_CRON = "scheduled_for"  # a cron passes its instant to a function that has this argument
-_JSON = ConfigDict(ser_json_inf_nan="constants", arbitrary_types_allowed=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +52,17 @@ class Options:
             raise InvalidOption(f"max_crashes is 1 or more, not {self.max_crashes!r}")
 
 
+def retry_policy(retry: Retry | Mapping[str, Any] | bool | None) -> Retry | None:
+    """The policy that is meant: True is the default one, False and None are none; InvalidOption for what is none."""
+    if retry is None or isinstance(retry, bool):
+        return Retry() if retry else None
+    if isinstance(retry, Mapping):
+        return Retry(**retry)
+    if not isinstance(retry, Retry):
+        raise InvalidOption(f"retry is a Retry(…), True or False, not {retry!r}")
+    return retry
+
+
 def check_priority(priority: int) -> int:
     """A priority between -100 and 100; anything else raises InvalidOption."""
     if isinstance(priority, bool) or not isinstance(priority, int) or not -100 <= priority <= 100:
@@ -67,7 +78,7 @@ class Function:
     kind: Kind
     body: Body
     options: Options
-    _adapters: dict[str, TypeAdapter[Any]] = field(default_factory=dict, repr=False)
+    _shapes: dict[str, Shape] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         functools.update_wrapper(self, self.body)
@@ -93,12 +104,11 @@ class Function:
 
         Raises InvalidArguments, naming each field that does not fit, and where they are over 8 MiB.
         """
-        adapter = self._arguments
+        shape = self._arguments
         try:
-            checked = adapter.validate_python(dict(arguments or {}))
-            text = jsontext.dumps(adapter.dump_python(checked, mode="json", warnings="error"))
+            text = jsontext.dumps(shape.dump(shape.check(dict(arguments or {}))))
         except ValidationError as error:
-            raise InvalidArguments(f"{self.name}: {_fields(error)}") from error
+            raise InvalidArguments(f"{self.name}: {fields(error)}") from error
         except (PydanticSerializationError, ValueError, TypeError, RecursionError) as error:
             raise InvalidArguments(f"{self.name}: the arguments cannot be stored as JSON: {error}") from error
         if len(text) > (most := conf().max_argument_bytes):
@@ -113,9 +123,9 @@ class Function:
         given = jsontext.loads(text)
         given |= {name: value for name, value in extra.items() if name not in given and self.takes(name)}
         try:
-            arguments: dict[str, Any] = self._arguments.validate_python(given)
+            arguments: dict[str, Any] = self._arguments.check(given)
         except ValidationError as error:
-            raise InvalidArguments(f"{self.name}: {_fields(error)}") from error
+            raise InvalidArguments(f"{self.name}: {fields(error)}") from error
         return arguments
 
     def takes(self, name: str) -> bool:
@@ -124,11 +134,11 @@ class Function:
 
     def store_result(self, value: Any) -> str:
         """A result as JSON text. Raises InvalidResult where it does not fit its annotation or cannot be stored."""
-        adapter = self._result
+        shape = self._result
         try:
-            text = jsontext.dumps(adapter.dump_python(adapter.validate_python(value), mode="json"))
+            text = jsontext.dumps(shape.dump(shape.check(value)))
         except ValidationError as error:
-            raise InvalidResult(f"{self.name}: the result does not fit its annotation: {_fields(error)}") from error
+            raise InvalidResult(f"{self.name}: the result does not fit its annotation: {fields(error)}") from error
         except (PydanticSerializationError, ValueError, TypeError, RecursionError) as error:
             raise InvalidResult(f"{self.name}: the result cannot be stored as JSON: {error}") from error
         if len(text) > (most := conf().max_bytes):
@@ -136,33 +146,24 @@ class Function:
         return text
 
     @property
-    def _arguments(self) -> TypeAdapter[Any]:
-        if "arguments" not in self._adapters:
+    def _arguments(self) -> Shape:
+        if "arguments" not in self._shapes:
             hints = get_type_hints(self.body, include_extras=True)
-            fields = {}
+            hinted = {}
             for name, parameter in self.parameters.items():
                 hint = hints.get(name, Any)
                 optional = parameter.default is not parameter.empty or name == GIVEN_BY_CRON
-                fields[name] = NotRequired[hint] if optional else hint
-            shape = TypedDict("Arguments", fields)  # type: ignore[misc]
-            shape.__pydantic_config__ = _JSON | ConfigDict(extra="forbid")  # type: ignore[attr-defined]
-            self._adapters["arguments"] = TypeAdapter(shape)
-        return self._adapters["arguments"]
+                hinted[name] = NotRequired[hint] if optional else hint
+            arguments = TypedDict("Arguments", hinted)  # type: ignore[misc]
+            arguments.__pydantic_config__ = ANY_TYPE | ConfigDict(extra="forbid")  # type: ignore[attr-defined]
+            self._shapes["arguments"] = Shape(arguments)
+        return self._shapes["arguments"]
 
     @property
-    def _result(self) -> TypeAdapter[Any]:
-        if "result" not in self._adapters:
-            self._adapters["result"] = _adapter(get_type_hints(self.body, include_extras=True).get("return", Any))
-        return self._adapters["result"]
-
-
-def _adapter(hint: Any) -> TypeAdapter[Any]:
-    try:
-        return TypeAdapter(hint, config=_JSON)
-    except PydanticUserError as error:
-        if error.code != "type-adapter-config-unused":  # the type is a model with a configuration of its own
-            raise
-        return TypeAdapter(hint)
+    def _result(self) -> Shape:
+        if "result" not in self._shapes:
+            self._shapes["result"] = Shape(get_type_hints(self.body, include_extras=True).get("return", Any))
+        return self._shapes["result"]
 
 
 _registry: dict[str, Function] = {}
@@ -242,11 +243,13 @@ def read_only() -> Iterator[None]:
             cursor.execute("SET TRANSACTION READ ONLY")  # ends with the transaction or savepoint
             yield
             return
+        (before,) = cursor.execute("PRAGMA query_only").fetchone()  # a query may call another
         cursor.execute("PRAGMA query_only = ON")
         try:
             yield
         finally:
-            cursor.execute("PRAGMA query_only = OFF")
+            if connection.connection is not None:  # past Django, which refuses statements after a failed one
+                connection.connection.execute(f"PRAGMA query_only = {before}")
 
 
 def _decorate(kind: Kind, body: Body | None, name: str | None, options: Options) -> Any:
@@ -267,14 +270,12 @@ def _decorate(kind: Kind, body: Body | None, name: str | None, options: Options)
 
 
 def _options(options: dict[str, Any]) -> Options:
-    if isinstance(options.get("retry"), dict):
-        options["retry"] = Retry(**options["retry"])
     unknown = options.keys() - Options.__dataclass_fields__.keys()
     if unknown:
         raise InvalidOption(
             f"unknown option {', '.join(sorted(unknown))}: it takes {', '.join(Options.__dataclass_fields__)}"
         )
-    return Options(**options)
+    return Options(**options | {"retry": retry_policy(options.get("retry"))})
 
 
 def _default_name(body: Body) -> str:
@@ -295,9 +296,3 @@ def _parameters(function: Function) -> Mapping[str, inspect.Parameter]:
                 f"{function.name}: parameter {parameter} cannot be given by name; arguments are JSON by keyword"
             )
     return types.MappingProxyType(parameters)
-
-
-def _fields(error: ValidationError) -> str:
-    """One line a field: where, what is wrong, never the value (it may be a secret)."""
-    lines = (f"{'.'.join(map(str, item['loc'])) or 'value'}: {item['msg']}" for item in error.errors())
-    return "; ".join(lines)

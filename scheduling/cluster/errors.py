@@ -16,7 +16,7 @@ T = TypeVar("T")
 # PostgreSQL: connection lost (08), rolled back for another (40), no room or connection (53),
 # shutdown and crash (57P), read only after a failover (25006)
 TRANSIENT_SQLSTATES = ("08", "40", "53", "57P", "25006", "55P03")
-TRANSIENT_SQLITE = ("locked", "busy", "disk is full", "disk I/O error", "readonly database")
+TRANSIENT_SQLITE = ("locked", "busy", "disk is full", "disk I/O error")
 LONGEST_WAIT = 5.0
 
 
