@@ -15,7 +15,7 @@ from scheduling.functions import Function
 from scheduling.models.insert import NewJob
 
 LONGEST_DELAY = timedelta(days=366 * 100)
-OPTIONS = ("run_at", "run_after", "priority", "retry", "on_complete", "context")
+OPTIONS = ("run_at", "run_after", "priority", "retry", "timeout", "on_complete", "context")
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def new_job(call: Call) -> NewJob:
         run_at=aware(options.get("run_at")),
         delay=delay_seconds(options.get("run_after") or 0),
         priority=function.options.priority if priority is None else functions.check_priority(priority),
-        policy=policy(options.get("retry")),
+        policy=policy(options.get("retry"), options.get("timeout")),
         on_complete=completion(options.get("on_complete")),
         context=stored_context(options.get("context")),
     )
@@ -71,12 +71,15 @@ def aware(moment: datetime | None) -> datetime | None:
     raise InvalidOption(f"a time is an aware datetime (with a time zone), not {moment!r}")
 
 
-def policy(retry: Retry | Mapping[str, Any] | bool | None) -> str | None:
-    """What a call says of its retries, as stored: None leaves it to the function, False switches it off."""
-    if retry is None:
-        return None
-    policy = functions.retry_policy(retry)
-    return jsontext.dumps({"retry": policy.model_dump(mode="json") if policy else False})
+def policy(retry: Retry | Mapping[str, Any] | bool | None, timeout: float | timedelta | None = None) -> str | None:
+    """What a call says of its retries and timeout, as stored: None leaves it to the function, False: no retries."""
+    said: dict[str, Any] = {}
+    if retry is not None:
+        given = functions.retry_policy(retry)
+        said["retry"] = given.model_dump(mode="json") if given else False
+    if (checked := functions.check_timeout(timeout)) is not None:
+        said["timeout"] = checked.total_seconds()
+    return jsontext.dumps(said) if said else None
 
 
 def completion(on_complete: Function | str | None) -> str:

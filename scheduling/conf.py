@@ -31,6 +31,8 @@ class Conf(BaseModel):
     """Seconds without a beat after which another host takes a host's jobs."""
     shutdown_grace: float = Field(default=30, ge=0)
     """Seconds that running jobs have to end after SIGTERM."""
+    sqlite_mutation_timeout: float = Field(default=5, gt=0)
+    """SQLite: seconds that a mutation without a timeout of its own may run, as all other writers wait for it."""
     max_bytes: int = 1 << 20
     """The most that a result may take as JSON."""
     max_argument_bytes: int = 8 << 20

@@ -10,6 +10,7 @@ SchedulingError
 └── NotFinished          asked to remove or repeat what has not ended yet
 
 Permanent, RetryAfter    raised by a function's own body to steer its retries
+JobCanceled, JobTimeout  raised inside a running body from outside; no `except Exception` swallows them
 """
 
 from __future__ import annotations
@@ -68,3 +69,14 @@ class RetryAfter(Exception):
             raise ValueError(f"RetryAfter takes a wait of 0 seconds or more, not {seconds!r}")
         self.wait = timedelta(seconds=min(wait, MAX_RETRY_AFTER.total_seconds()))
         super().__init__(message or f"retry after {self.wait.total_seconds():g} s")
+
+
+class JobCanceled(KeyboardInterrupt):
+    """The running job has been canceled: end now, what comes of it no longer counts.
+
+    A KeyboardInterrupt, as psycopg then cancels the query in flight and keeps its connection.
+    """
+
+
+class JobTimeout(KeyboardInterrupt):
+    """The attempt has run for longer than its timeout."""

@@ -12,6 +12,7 @@ import types
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, Literal, NotRequired, get_type_hints, overload
 
 from django.apps import apps
@@ -30,6 +31,7 @@ from scheduling.shapes import ANY_TYPE, Shape, fields
 Kind = Literal["query", "mutation", "action"]
 Body = Callable[..., Any]
 
+LONGEST_TIMEOUT = 366 * 86400.0  # seconds
 GIVEN_BY_CRON = "scheduled_for"  # a cron passes its instant to a function that has this argument
 
 
@@ -39,6 +41,8 @@ class Options:
 
     retry: Retry | None = None
     """The policy by which failures are tried again; None: an action runs at most once."""
+    timeout: timedelta | None = None
+    """How long one attempt may run, from its body's start; None: as long as it likes (5 s for a mutation on SQLite)."""
     priority: int = 0
     """From -100 to 100; higher is claimed first."""
     max_crashes: int = 3
@@ -61,6 +65,16 @@ def retry_policy(retry: Retry | Mapping[str, Any] | bool | None) -> Retry | None
     if not isinstance(retry, Retry):
         raise InvalidOption(f"retry is a Retry(…), True or False, not {retry!r}")
     return retry
+
+
+def check_timeout(timeout: float | timedelta | None) -> timedelta | None:
+    """A timeout over 0 and up to a year, from seconds or a timedelta; anything else raises InvalidOption."""
+    if timeout is None:
+        return None
+    seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds <= LONGEST_TIMEOUT:
+        raise InvalidOption(f"a timeout is a number of seconds over 0, or a timedelta, not {timeout!r}")
+    return timedelta(seconds=seconds)
 
 
 def check_priority(priority: int) -> int:
@@ -216,7 +230,7 @@ def mutation(body: Body | None = None, /, *, name: str | None = None, **options:
     """Register a function that writes: exactly once.
 
     Its writes and its `success` commit together. The body itself may run more than once and must have no
-    other effects. Options: retry, priority, max_crashes, description.
+    other effects. Options: retry, timeout, priority, max_crashes, description.
     """
     return _decorate("mutation", body, name, _options(options))
 
@@ -228,7 +242,7 @@ def action(*, name: str | None = None, **options: Any) -> Callable[[Body], Funct
 def action(body: Body | None = None, /, *, name: str | None = None, **options: Any) -> Any:
     """Register a function with effects outside the database: at most once, or with `retry` at least once.
 
-    It runs outside a transaction; its start is committed before its body. Options: retry, priority,
+    It runs outside a transaction; its start is committed before its body. Options: retry, timeout, priority,
     max_crashes, description.
     """
     return _decorate("action", body, name, _options(options))
@@ -275,7 +289,8 @@ def _options(options: dict[str, Any]) -> Options:
         raise InvalidOption(
             f"unknown option {', '.join(sorted(unknown))}: it takes {', '.join(Options.__dataclass_fields__)}"
         )
-    return Options(**options | {"retry": retry_policy(options.get("retry"))})
+    checked = {"retry": retry_policy(options.get("retry")), "timeout": check_timeout(options.get("timeout"))}
+    return Options(**options | checked)
 
 
 def _default_name(body: Body) -> str:

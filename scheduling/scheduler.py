@@ -51,18 +51,20 @@ def bulk(jobs: Sequence[Call]) -> list[Job]:
     return _insert([calls.new_job(call) for call in jobs])
 
 
-def cancel(job: Job | int) -> bool:
+def cancel(job: Job | int, interrupt: bool = True) -> bool:
     """Cancel a job; gives whether it was unfinished, else nothing changes.
 
     A pending job never runs. A running one is canceled at once: its later success or failure changes
-    nothing, and what a mutation wrote is rolled back. Its on_complete is told, in the same transaction.
+    nothing, and what a mutation wrote is rolled back. JobCanceled is raised in its body within 1 s, and a
+    body that does not end within 5 s more is ended with its process; `interrupt=False` lets it run on.
+    Its on_complete is told, in the same transaction.
     """
     with transaction.atomic(using=conf().database, savepoint=False):
         unfinished = Job.objects.unfinished().select_for_update().filter(pk=_id(job))
         row = unfinished.values_list("id", "on_complete", "context").first()
         if row is None:
             return False
-        Job.objects.filter(pk=_id(job)).update(state=State.CANCELED, finished_at=Now(), error="")
+        Job.objects.filter(pk=_id(job)).update(state=State.CANCELED, finished_at=Now(), error="", interrupt=interrupt)
         if row[1]:
             transitions.tell(row[0], row[1], _as_text(row[2]), {"type": "canceled"})
     return True

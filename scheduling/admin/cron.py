@@ -70,7 +70,14 @@ class CronAdmin(VerbsAdmin, ReadOnlyAdmin):
     form = CronForm
     fields = FIELDS
     change_form_template = "admin/scheduling/cron/page.html"
-    list_display = ("cron", "schedule", "status", "next_tick", "last_run", "strip_of_runs", "steer")
+    list_display = (
+        "cron_name",
+        "schedule",
+        "status",
+        "next_tick",
+        "last_20_runs",
+        "steer",
+    )
     list_display_links = None
     list_filter = (ByStatus,)
     list_per_page = 100
@@ -199,7 +206,7 @@ class CronAdmin(VerbsAdmin, ReadOnlyAdmin):
                 self.message_user(request, f"{cron} is again as the code says.")
 
     @admin.display(description="Cron", ordering="key")
-    def cron(self, cron: Cron) -> SafeString:
+    def cron_name(self, cron: Cron) -> SafeString:
         url = reverse("admin:scheduling_cron_change", args=[cron.pk])
         link = format_html('<a class="name" href="{}">{}</a>', url, cron.key)
         return display.stacked(link, display.shortened(cron.description), format_html("<code>{}</code>", cron.function))
@@ -216,13 +223,9 @@ class CronAdmin(VerbsAdmin, ReadOnlyAdmin):
     def next_tick(self, cron: Any) -> SafeString | str:
         return display.moment(cron.next_tick_at if cron_page.ticks(cron) else None, cron.looked_at)
 
-    @admin.display(description="Last run")
-    def last_run(self, cron: Any) -> SafeString | str:
-        return cron_page.last_run(cron.runs, cron.looked_at)
-
     @admin.display(description="Last 20 runs")
-    def strip_of_runs(self, cron: Any) -> SafeString:
-        return strip(cron.runs, cron.looked_at)
+    def last_20_runs(self, cron: Any) -> SafeString:
+        return format_html("{}{}", strip(cron.runs, cron.looked_at), cron_page.last_run(cron.runs, cron.looked_at))
 
     @admin.display(description="")
     def steer(self, cron: Any) -> SafeString:

@@ -41,9 +41,9 @@ def status(cron: Cron, now: datetime) -> SafeString:
 def last_run(runs: Sequence[Job], now: datetime) -> SafeString | str:
     """How the last run went, and when."""
     if not runs:
-        return display.NOTHING
+        return ""
     newest = runs[0]
-    return display.stacked(display.badge(newest.state), display.ago(newest.created_at, now))
+    return format_html("{} {}", display.badge(newest.state), display.ago(newest.created_at, now))
 
 
 def row_buttons(buttons: Sequence[Mapping[str, str]]) -> SafeString:
@@ -127,8 +127,8 @@ def _in_zone(times: Sequence[datetime], timezone: str, now: datetime) -> list[di
     offsets = [now.astimezone(zone).utcoffset(), *(time.utcoffset() for time in local)]
     return [
         {
-            "utc": time.astimezone(UTC),
-            "here": f"{here:%a %Y-%m-%d %H:%M:%S}",
+            "utc": _short(time.astimezone(UTC)),
+            "here": _short(here),
             "yours": display.clock_time(time),
             "ago": display.ago(time, now),
             "shifts": before != here.utcoffset(),
@@ -137,11 +137,22 @@ def _in_zone(times: Sequence[datetime], timezone: str, now: datetime) -> list[di
     ]
 
 
+def _late(run: Job) -> str:
+    """How long after its instant a run began."""
+    if run.started_at is None or run.scheduled_for is None:
+        return display.NOTHING
+    return display.duration(run.started_at - run.scheduled_for)
+
+
+def _short(time: datetime) -> str:
+    return f"{time:%a} {time.day} {time:%b %H:%M}" + (f":{time:%S}" if time.second else "")
+
+
 def _run(run: Job, now: datetime) -> dict[str, Any]:
     return {
         "id": run.id,
         "badge": display.badge(run.state),
-        "scheduled_for": display.moment(run.scheduled_for, now, "by hand"),
-        "started": display.moment(run.started_at, now),
+        "at": display.moment(run.scheduled_for or run.created_at, now),
+        "late": "by hand" if run.scheduled_for is None else _late(run),
         "took": display.duration(display.took(run, now)),
     }

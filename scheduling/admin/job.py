@@ -35,7 +35,6 @@ class JobAdmin(VerbsAdmin, BigTableAdmin):
         "number",
         "state_badge",
         "what",
-        "cron_link",
         "due",
         "started",
         "finished",
@@ -122,22 +121,22 @@ class JobAdmin(VerbsAdmin, BigTableAdmin):
     def state_badge(self, job: Job) -> SafeString:
         return format_html("{}{}", display.badge(job.state), display.progress(job))
 
-    @admin.display(description="What, and its error")
+    @admin.display(description="Function, cron, arguments, error")
     def what(self, job: Any) -> SafeString:
         cut = job.args_length > HEAD
         text = display.shortened(f"{job.args_head}…") if cut else display.arguments(job.args_head)
         error = display.last_line(job.error_tail)
         return display.stacked(
-            format_html('<strong class="function">{}</strong>', job.name),
+            format_html('<strong class="function">{}</strong>{}', job.name, self._cron(job)),
             format_html('<code class="one-line" title="{0}">{0}</code>', text) if text else "",
             format_html('<span class="error-line one-line" title="{0}">{0}</span>', error) if error else "",
         )
 
-    @admin.display(description="Cron")
-    def cron_link(self, job: Job) -> SafeString | str:
+    def _cron(self, job: Job) -> SafeString | str:
         if not job.cron:
-            return display.NOTHING
-        return format_html('<a href="{}">{}</a>', reverse("admin:scheduling_cron_named", args=[job.cron]), job.cron)
+            return ""
+        url = reverse("admin:scheduling_cron_named", args=[job.cron])
+        return format_html(' <span class="quiet">by</span> <a href="{}">{}</a>', url, job.cron)
 
     @admin.display(description="Due")
     def due(self, job: Any) -> SafeString | str:

@@ -24,7 +24,7 @@ SELECT * FROM (
 ) AS part
 """
 
-BAR, GAP, HEIGHT, LOWEST = 7, 2, 26, 4
+BAR, GAP, HEIGHT, LOWEST = 6, 2, 26, 4
 
 
 def last_runs(keys: Sequence[str], most: int = STRIP) -> dict[str, list[Job]]:

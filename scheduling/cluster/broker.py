@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import random
+import signal
 import time
 
 from django.db import DatabaseError, InterfaceError
@@ -25,6 +26,7 @@ from scheduling.models import Host
 logger = logging.getLogger("scheduling")
 
 LOOK_FOR_DEAD = 1.0  # seconds between two looks for dead hosts where they can be seen at once (one machine)
+LOOK_FOR_CANCELS = 0.25  # seconds between two looks whether a running job has been canceled
 LOOK_FOR_PLAIN = 1.0  # seconds between two looks for plain async_task()s while there are none
 
 
@@ -63,6 +65,7 @@ class JobBroker(ORM):  # type: ignore[misc]
         self._beats = Every(conf().beat_seconds)
         self._dead = Every(LOOK_FOR_DEAD)
         self._plain = Every(LOOK_FOR_PLAIN)
+        self._cancels = Every(LOOK_FOR_CANCELS)
         self._names = functions.names()
         self._pause = 0.05
 
@@ -88,6 +91,7 @@ class JobBroker(ORM):  # type: ignore[misc]
         self._begin()
         self._settle_workers()
         self._rescue()
+        self._interrupt()
         found = look(self._names)
         ticked = ticker.tick() if found.ticks else 0
         idle = self.queue.idle()
@@ -131,6 +135,16 @@ class JobBroker(ORM):  # type: ignore[misc]
             for dead in rescue.dead_hosts(self.host, judge_silence=time.monotonic() > self._sure_at):
                 rescue.host(dead)
             rescue.leftovers()
+
+    def _interrupt(self) -> None:
+        """Signal the workers whose running job has been canceled meanwhile."""
+        running = {slot.held: slot for slot in self.slots.live() if slot.held and slot.running}
+        if not running or not self._cancels():
+            return
+        for pair in transitions.interrupted([job for job, _claim in running]):
+            slot = running.get(pair)
+            if slot and slot.cancel(pair, time.monotonic()):
+                os.kill(slot.pid, signal.SIGUSR1)
 
     def _claim(self, lane: int, idle: int) -> int:
         assert self.host is not None

@@ -16,10 +16,11 @@ from django.db import transaction
 from scheduling import clock, functions
 from scheduling.cluster import outcomes, slots, transitions
 from scheduling.cluster.errors import insist, is_transient
+from scheduling.cluster.interrupts import interruptible
 from scheduling.cluster.logs import Captured, capture
 from scheduling.cluster.transitions import Claim, Trace
 from scheduling.conf import conf
-from scheduling.exceptions import InvalidArguments, InvalidResult, Permanent
+from scheduling.exceptions import InvalidArguments, InvalidResult, JobCanceled, JobTimeout, Permanent
 from scheduling.functions import Function
 from scheduling.running import Execution, executing
 
@@ -64,10 +65,14 @@ def _run_action(function: Function, claim: Claim, arguments: dict[str, Any], log
     if not insist(lambda: transitions.start(claim, os.getpid())):
         logger.info("job.lost job=%s claim=%s: canceled or taken back before it began", claim.id, claim.claim)
         return
-    _began()
     try:
-        value = function.body(**arguments)
-        result = function.store_result(run_async(value) if function.is_async else value)
+        with interruptible((claim.id, claim.claim), outcomes.timeout_of(function, claim.policy)):
+            value = function.body(**arguments)
+            value = run_async(value) if function.is_async else value
+        result = function.store_result(value)
+    except JobCanceled:
+        logger.info("job.interrupted job=%s attempt=%s", claim.id, claim.attempt)
+        return
     except BaseException as error:  # SystemExit and KeyboardInterrupt too: a worker outlives its jobs
         _failed(function, claim, error, _trace(log))
         return
@@ -85,13 +90,16 @@ def _run_mutation(function: Function, claim: Claim, arguments: dict[str, Any], l
     try:
         with transaction.atomic(using=conf().database):
             before = len(clock.database().run_on_commit)
-            _began()
-            result = function.store_result(function.body(**arguments))
+            with interruptible((claim.id, claim.claim), outcomes.timeout_of(function, claim.policy)):
+                value = function.body(**arguments)
+            result = function.store_result(value)
             hooks = _take_hooks(before)
             if not transitions.finish(claim, result, _trace(log, elapsed=time.monotonic() - began)):
                 raise Lost
     except Lost:
         logger.warning("job.dropped job=%s: rolled back, as it had been canceled or taken over", claim.id)
+    except JobCanceled:
+        logger.info("job.interrupted job=%s attempt=%s: rolled back", claim.id, claim.attempt)
     except BaseException as error:
         if is_transient(error):
             _again(claim, error)
@@ -124,7 +132,7 @@ def _failed(function: Function, claim: Claim, error: BaseException, trace: Trace
 
 def describe(error: BaseException) -> str:
     """An error with its traceback, bounded, whatever its own methods do."""
-    if isinstance(error, Permanent) and error.__traceback__ is None:
+    if isinstance(error, JobTimeout) or (isinstance(error, Permanent) and error.__traceback__ is None):
         return str(error)
     try:
         text = "".join(traceback.format_exception(error))
@@ -161,11 +169,6 @@ def _trace(log: Captured, **known: Any) -> Trace:
 def _hold(claim: Claim) -> None:
     if slots.mine:
         slots.mine.hold(claim.id, claim.claim)
-
-
-def _began() -> None:
-    if slots.mine:
-        slots.mine.run()
 
 
 def _rest() -> None:

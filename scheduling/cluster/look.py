@@ -34,6 +34,13 @@ NAMES = {
 """A list of texts, given as one JSON parameter, as the rows of a subquery."""
 
 
+IDS = {
+    "postgresql": "SELECT json_array_elements_text(%s::json)::bigint",
+    "sqlite": "SELECT value FROM json_each(%s)",
+}
+"""The same for numbers."""
+
+
 class Found(NamedTuple):
     """What is due."""
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from scheduling import backoff
+from scheduling import backoff, clock
 from scheduling.backoff import Retry
 from scheduling.cluster import transitions
 from scheduling.cluster.transitions import Claim, Trace
+from scheduling.conf import conf
 from scheduling.exceptions import Permanent, RetryAfter
 from scheduling.functions import Function
 
@@ -18,6 +19,16 @@ def policy_of(function: Function, given: Any) -> Retry | None:
     if given is None or "retry" not in given:
         return function.options.retry
     return Retry(**given["retry"]) if given["retry"] else None
+
+
+def timeout_of(function: Function, given: Any) -> float | None:
+    """The timeout of an attempt in seconds: the call's where it gave one, else the function's; None is none."""
+    if given is not None and given.get("timeout") is not None:
+        return float(given["timeout"])
+    if function.options.timeout is not None:
+        return function.options.timeout.total_seconds()
+    one_writer = clock.database().vendor == "sqlite" and function.kind == "mutation"
+    return conf().sqlite_mutation_timeout if one_writer else None
 
 
 def failed(

@@ -14,7 +14,7 @@ from typing import Any
 from scheduling import clock, functions
 from scheduling.clock import Now
 from scheduling.cluster import outcomes, process, transitions
-from scheduling.cluster.slots import Slot, Slots
+from scheduling.cluster.slots import Ended, Slot, Slots
 from scheduling.cluster.transitions import Claim, Trace
 from scheduling.conf import conf
 from scheduling.models import Host, Job
@@ -22,6 +22,7 @@ from scheduling.models import Host, Job
 logger = logging.getLogger("scheduling")
 
 Pair = tuple[int, int]  # (job, claim)
+TIMED_OUT = "timeout: it did not let go, and was ended with its process"
 
 
 def register(workers: int, pid: int) -> Host:
@@ -56,7 +57,17 @@ def worker(host_id: int, slot: Slot, sent: Iterable[Pair]) -> None:
     left = set(sent) | ({slot.held} if slot.held else set())
     running = slot.held if slot.running else None
     words = process.describe_exit(slot.exit_code)
+    if slot.ended == Ended.TIMEOUT:
+        words = _time_out(host_id, running)
     _settle(_claims(host_id, [job for job, _claim in left]), words, running={running} if running else set())
+
+
+def _time_out(host_id: int, running: Pair | None) -> str:
+    """A body that did not let go after its timeout was ended with its process: a failure like another."""
+    for row in _claims(host_id, [running[0]] if running else []):
+        if (row.id, row.claim) == running:
+            outcomes.failed(functions.get(row.name), _claim(row), TIMED_OUT, Trace(process=row.process))
+    return TIMED_OUT
 
 
 def orphans(host_id: int, slots: Slots, in_flight: set[Pair]) -> None:

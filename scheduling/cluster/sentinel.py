@@ -16,6 +16,7 @@ from django import db
 from django_q.cluster import Sentinel, monitor, pusher, worker
 
 from scheduling.cluster import executor, rescue, slots
+from scheduling.cluster.interrupts import STUBBORN_AFTER, listen
 from scheduling.cluster.packets import Cell
 from scheduling.cluster.process import enter
 from scheduling.cluster.slots import Slot, Slots
@@ -83,9 +84,19 @@ class JobSentinel(Sentinel):  # type: ignore[misc]
                 self.replace(process)
             for _ in range(self.pool_size - len(self.pool)):
                 self.spawn_worker()
+            self.end_stubborn()
             if dead:
                 time.sleep(RESPAWN_PAUSE)
         self.stop()
+
+    def end_stubborn(self) -> None:
+        """End workers whose body did not let go when it timed out or was canceled, as in a long C call."""
+        for process, slot in self.slot_of.items():
+            why = slot.overdue(time.monotonic(), STUBBORN_AFTER)
+            if why and process.is_alive():
+                logger.warning("worker.ended pid=%s: its job does not let go (%s)", process.pid, why.name.lower())
+                slot.mark_ended(why)
+                os.kill(process.pid or 0, signal.SIGKILL)
 
     def replace(self, process: BaseProcess) -> None:
         """Put a new process in a dead one's place; a worker's slot is left to the pusher to settle."""
@@ -130,6 +141,8 @@ class JobSentinel(Sentinel):  # type: ignore[misc]
 def _play(role: str, parent: int, target: Callable[..., Any], *args: Any) -> None:
     """The first lines of every process of the cluster."""
     enter(role, parent)
+    if role == "worker":
+        listen()
     try:
         target(*args)
     finally:

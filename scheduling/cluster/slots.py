@@ -19,6 +19,14 @@ class Status(IntEnum):
     DEAD = 2
 
 
+class Ended(IntEnum):
+    """Why the sentinel ended a worker itself."""
+
+    NOT = 0
+    TIMEOUT = 1
+    CANCELED = 2
+
+
 class Phase(IntEnum):
     """How far the worker is with its job."""
 
@@ -27,8 +35,8 @@ class Phase(IntEnum):
     RUNS = 2
 
 
-STATUS, PID, EXIT, PHASE, JOB, CLAIM = range(6)
-WIDTH = 6
+STATUS, PID, EXIT, PHASE, JOB, CLAIM, DEADLINE, CANCELED_JOB, CANCELED_CLAIM, CANCELED_AT, ENDED = range(11)
+WIDTH = 11
 
 
 @dataclass(frozen=True)
@@ -80,13 +88,47 @@ class Slot:
         self._set(CLAIM, claim)
         self._set(PHASE, Phase.HOLDS)
 
-    def run(self) -> None:
-        """The body begins with the next line."""
+    def run(self, deadline: float | None) -> None:
+        """The body begins with the next line, and is to end by `deadline` (time.monotonic(), the same on all
+        processes of a machine)."""
+        self._set(DEADLINE, _micro(deadline))
         self._set(PHASE, Phase.RUNS)
 
     def rest(self) -> None:
         """The worker is done with its claim."""
         self._set(PHASE, Phase.IDLE)
+        self._set(DEADLINE, 0)
+
+    def cancel(self, pair: tuple[int, int], now: float) -> bool:
+        """The pusher wants this (job, claim) ended; gives whether that is news."""
+        if self.canceled(pair):
+            return False
+        self._set(CANCELED_AT, _micro(now))
+        self._set(CANCELED_CLAIM, pair[1])
+        self._set(CANCELED_JOB, pair[0])
+        return True
+
+    def canceled(self, pair: tuple[int, int]) -> bool:
+        """Whether this (job, claim) is to end."""
+        return (self._get(CANCELED_JOB), self._get(CANCELED_CLAIM)) == pair
+
+    def overdue(self, now: float, patience: float) -> Ended:
+        """Whether the worker holds on to a body that was interrupted more than `patience` seconds ago."""
+        if not self.running or self.held is None:
+            return Ended.NOT
+        if self.canceled(self.held) and _micro(now - patience) > self._get(CANCELED_AT):
+            return Ended.CANCELED
+        deadline = self._get(DEADLINE)
+        return Ended.TIMEOUT if deadline and _micro(now - patience) > deadline else Ended.NOT
+
+    @property
+    def ended(self) -> Ended:
+        """Why the sentinel has ended the worker, if it did."""
+        return Ended(self._get(ENDED))
+
+    def mark_ended(self, why: Ended) -> None:
+        """The sentinel is about to end the worker."""
+        self._set(ENDED, why)
 
     def die(self, exit_code: int) -> None:
         """The sentinel has seen the worker's end."""
@@ -103,6 +145,10 @@ class Slot:
         self._set(PHASE, Phase.IDLE)
         self._set(STATUS, Status.LIVE)
         return self
+
+
+def _micro(seconds: float | None) -> int:
+    return 0 if seconds is None else int(seconds * 1_000_000)
 
 
 class Slots:

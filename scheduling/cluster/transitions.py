@@ -14,7 +14,7 @@ from typing import Any
 from django.db import transaction
 
 from scheduling import clock, functions, jsontext
-from scheduling.cluster.look import NAMES
+from scheduling.cluster.look import IDS, NAMES
 from scheduling.conf import conf
 from scheduling.exceptions import NotFound
 from scheduling.models.insert import NewJob, insert
@@ -32,6 +32,11 @@ WHERE id = due_id
 RETURNING id, name, args, claim, attempt, crashes, policy, scheduled_for, run_at
 """
 LOCK = {"postgresql": "FOR UPDATE SKIP LOCKED", "sqlite": ""}  # SQLite has one writer at a time
+INTERRUPTED = """
+SELECT id, claim FROM scheduling_job
+WHERE id IN ({ids}) AND state = 'canceled' AND interrupt
+"""
+
 NEXT_DUE = """
 SELECT min(run_at) FROM scheduling_job WHERE state = 'pending' AND run_at > %s AND name IN ({names})
 """
@@ -120,6 +125,15 @@ def next_due(names: Sequence[str], after: datetime) -> datetime | None:
         statement = NEXT_DUE.format(names=NAMES[connection.vendor])
         cursor.execute(statement, [clock.to_db(after), jsontext.dumps(names)])
         return clock.from_db(cursor.fetchone()[0])
+
+
+def interrupted(jobs: Sequence[int]) -> list[tuple[int, int]]:
+    """The (job, claim) of those of these jobs that have been canceled and are to be interrupted."""
+    connection = clock.database()
+    with connection.cursor() as cursor:
+        cursor.execute(INTERRUPTED.format(ids=IDS[connection.vendor]), [jsontext.dumps(jobs)])
+        rows: list[tuple[int, int]] = cursor.fetchall()
+    return rows
 
 
 def start(claim: Claim, process: int) -> datetime | None:

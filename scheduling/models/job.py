@@ -79,6 +79,8 @@ class Job(models.Model):
     )
     process = models.IntegerField(null=True, help_text="The worker's process id.")
 
+    interrupt = models.BooleanField(db_default=True, help_text="Whether a cancel is to end a body that runs.")
+
     created_at = models.DateTimeField()
     started_at = models.DateTimeField(null=True, help_text="When the last attempt's body began.")
     finished_at = models.DateTimeField(null=True)
