@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
+import threading
 import time
 from pathlib import Path
 
 from django.contrib.auth.models import Group
+from django.db import connection
 
 from scheduling import Permanent, Retry, RetryAfter, action, context, mutation, query, scheduler
 
@@ -116,3 +119,68 @@ def linger(file: str) -> None:
 
 def open_gate(file: str | Path) -> None:
     Path(f"{file}.open").touch()
+
+
+@action(name="work.stay")
+def stay(file: str, way: str) -> None:
+    """Stay until something is raised, in one of the ways in which bodies wait; say what it was."""
+    leave(file, "begin")
+    try:
+        WAYS[way]()
+    except BaseException as error:
+        leave(file, f"left {type(error).__name__}")
+        raise
+
+
+@mutation(name="work.write_and_stay")
+def write_and_stay(file: str, name: str) -> None:
+    Group.objects.create(name=name)
+    leave(file, "begin")
+    try:
+        time.sleep(60)
+    except BaseException as error:
+        leave(file, f"left {type(error).__name__}")
+        raise
+
+
+def _on_a_socket() -> None:
+    mine, _theirs = socket.socketpair()
+    mine.recv(1)
+
+
+def _on_a_lock() -> None:
+    lock = threading.Lock()
+    lock.acquire()
+    lock.acquire()
+
+
+def _in_a_query() -> None:
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_sleep(60)")
+    time.sleep(60)
+
+
+def _in_a_loop() -> None:
+    while True:
+        pass
+
+
+def _deaf() -> None:
+    """As in a long call of C code: nothing that is raised gets through."""
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        try:
+            time.sleep(60)
+        except BaseException:
+            continue
+
+
+WAYS = {
+    "sleep": lambda: time.sleep(60),
+    "socket": _on_a_socket,
+    "lock": _on_a_lock,
+    "query": _in_a_query,
+    "loop": _in_a_loop,
+    "deaf": _deaf,
+}
