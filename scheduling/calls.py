@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from scheduling import functions, jsontext
@@ -46,7 +46,7 @@ def new_job(call: Call) -> NewJob:
         name=function.name,
         args=function.store(call.args),
         run_at=aware(options.get("run_at")),
-        delay=delay_seconds(options.get("run_after") or 0),
+        delay=0 if options.get("run_after") is None else delay_seconds(options["run_after"]),
         priority=function.options.priority if priority is None else functions.check_priority(priority),
         policy=policy(options.get("retry"), options.get("timeout")),
         on_complete=completion(options.get("on_complete")),
@@ -65,10 +65,15 @@ def delay_seconds(delay: float | timedelta) -> float:
 
 
 def aware(moment: datetime | None) -> datetime | None:
-    """A moment with a time zone; a naive one is refused, as nobody can say when it is."""
-    if moment is None or (isinstance(moment, datetime) and moment.tzinfo is not None):
-        return moment
-    raise InvalidOption(f"a time is an aware datetime (with a time zone), not {moment!r}")
+    """A moment with a time zone, in UTC; a naive one is refused, as nobody can say when it is."""
+    if moment is None:
+        return None
+    if not isinstance(moment, datetime) or moment.utcoffset() is None:
+        raise InvalidOption(f"a time is an aware datetime (with a time zone), not {moment!r}")
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:
+        raise InvalidOption(f"a time is within the years 1 to 9999 of UTC, not {moment!r}") from error
 
 
 def policy(retry: Retry | Mapping[str, Any] | bool | None, timeout: float | timedelta | None = None) -> str | None:
@@ -96,5 +101,5 @@ def stored_context(context: Any) -> str | None:
     """A context as JSON text; InvalidOption where it is none."""
     try:
         return None if context is None else jsontext.dumps(context)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise InvalidOption(f"the context cannot be stored as JSON: {error}") from error

@@ -36,7 +36,7 @@ def run_after(
     Options: priority, retry, on_complete, context. Raises InvalidArguments, InvalidOption or NotFound at
     the call; then nothing is scheduled.
     """
-    return _schedule(Call(fn, args, **options, run_after=delay))
+    return _schedule(Call(fn, args, **options, run_after=calls.delay_seconds(delay)))
 
 
 def run_at(when: datetime, fn: Function | str, args: Mapping[str, Any] | None = None, **options: Any) -> Job:
@@ -59,12 +59,16 @@ def cancel(job: Job | int, interrupt: bool = True) -> bool:
     body that does not end within 5 s more is ended with its process; `interrupt=False` lets it run on.
     Its on_complete is told, in the same transaction.
     """
+    try:
+        id = _id(job)
+    except (TypeError, ValueError):
+        return False  # no job has such an id
     with transaction.atomic(using=conf().database, savepoint=False):
-        unfinished = Job.objects.unfinished().select_for_update().filter(pk=_id(job))
+        unfinished = Job.objects.unfinished().select_for_update().filter(pk=id)
         row = unfinished.values_list("id", "on_complete", "context").first()
         if row is None:
             return False
-        Job.objects.filter(pk=_id(job)).update(state=State.CANCELED, finished_at=Now(), error="", interrupt=interrupt)
+        Job.objects.filter(pk=id).update(state=State.CANCELED, finished_at=Now(), error="", interrupt=interrupt)
         if row[1]:
             transitions.tell(row[0], row[1], _as_text(row[2]), {"type": "canceled"})
     return True
@@ -96,7 +100,7 @@ def wait(job: Job | int, timeout: float) -> Job:
     """
     end, look = time.monotonic() + timeout, FIRST_LOOK
     while True:
-        found = get(_id(job))
+        found = get(_key(job))
         if found.is_final:
             return found
         if time.monotonic() >= end:
@@ -107,7 +111,7 @@ def wait(job: Job | int, timeout: float) -> Job:
 
 def retry(job: Job | int) -> Job:
     """Run a finished job again, as a new job with the same arguments that points to the old one (`retry_of`)."""
-    old = get(_id(job))
+    old = get(_key(job))
     if not old.is_final:
         raise NotFinished(f"{old} is {old.state}: only a finished job is run again")
     function = functions.schedulable(old.name)
@@ -149,8 +153,15 @@ def _job(row: NewJob, made: Inserted) -> Job:
     return job
 
 
+def _key(job: Job | int) -> Any:
+    return job.pk if isinstance(job, Job) else job
+
+
 def _id(job: Job | int) -> int:
-    return int(job.pk) if isinstance(job, Job) else job
+    key = _key(job)
+    if isinstance(key, float):
+        raise TypeError(f"an id is a whole number, not {key!r}")
+    return int(key)
 
 
 def _as_text(value: Any) -> str | None:

@@ -17,7 +17,7 @@ from scheduling import clock, functions
 from scheduling.cluster import outcomes, slots, transitions
 from scheduling.cluster.errors import insist, is_transient
 from scheduling.cluster.interrupts import interruptible
-from scheduling.cluster.logs import Captured, capture
+from scheduling.cluster.logs import Captured, capture, storable
 from scheduling.cluster.transitions import Claim, Trace
 from scheduling.conf import conf
 from scheduling.exceptions import InvalidArguments, InvalidResult, JobCanceled, JobTimeout, Permanent
@@ -49,8 +49,9 @@ def _run(claim: Claim, log: Captured) -> None:
     logger.debug("job.started job=%s attempt=%s name=%s", claim.id, claim.attempt, claim.name)
     try:
         arguments = function.load(claim.args, {functions.GIVEN_BY_CRON: claim.scheduled_for})
-    except InvalidArguments as error:
-        _failed(function, claim, Permanent(str(error)), _trace(log))
+    except Exception as error:  # whatever an annotation or a validator of the function's own raises
+        known = isinstance(error, InvalidArguments)
+        _failed(function, claim, Permanent(str(error) if known else describe(error)), _trace(log))
         return
     execution = Execution(claim.id, claim.attempt, claim.claim, writes=function.kind == "action")
     with executing(execution):
@@ -69,11 +70,14 @@ def _run_action(function: Function, claim: Claim, arguments: dict[str, Any], log
         with interruptible((claim.id, claim.claim), outcomes.timeout_of(function, claim.policy)):
             value = function.body(**arguments)
             value = run_async(value) if function.is_async else value
+        _leave_no_transaction()
         result = function.store_result(value)
     except JobCanceled:
         logger.info("job.interrupted job=%s attempt=%s", claim.id, claim.attempt)
+        insist(lambda: transitions.drop(claim, _trace(log)))
         return
     except BaseException as error:  # SystemExit and KeyboardInterrupt too: a worker outlives its jobs
+        _leave_no_transaction()
         _failed(function, claim, error, _trace(log))
         return
     if not insist(lambda: transitions.finish(claim, result, _trace(log))):
@@ -98,8 +102,10 @@ def _run_mutation(function: Function, claim: Claim, arguments: dict[str, Any], l
                 raise Lost
     except Lost:
         logger.warning("job.dropped job=%s: rolled back, as it had been canceled or taken over", claim.id)
+        insist(lambda: transitions.drop(claim, _trace(log, elapsed=time.monotonic() - began)))
     except JobCanceled:
         logger.info("job.interrupted job=%s attempt=%s: rolled back", claim.id, claim.attempt)
+        insist(lambda: transitions.drop(claim, _trace(log, elapsed=time.monotonic() - began)))
     except BaseException as error:
         if is_transient(error):
             _again(claim, error)
@@ -117,7 +123,7 @@ def _again(claim: Claim, error: BaseException) -> None:
     logger.warning("job.released job=%s: %s", claim.id, _one_line(error))
     clock.database().close_if_unusable_or_obsolete()
     releases = claim.claim - claim.attempt  # so far
-    wait = timedelta(seconds=min(0.05 * 2.0**releases, LONGEST_RELEASE_WAIT))
+    wait = timedelta(seconds=min(0.05 * 2.0 ** min(releases, 20), LONGEST_RELEASE_WAIT))
     insist(lambda: transitions.release(claim, wait=wait))
 
 
@@ -132,13 +138,12 @@ def _failed(function: Function, claim: Claim, error: BaseException, trace: Trace
 
 def describe(error: BaseException) -> str:
     """An error with its traceback, bounded, whatever its own methods do."""
-    if isinstance(error, JobTimeout) or (isinstance(error, Permanent) and error.__traceback__ is None):
-        return str(error)
     try:
-        text = "".join(traceback.format_exception(error))
+        ours = isinstance(error, JobTimeout) or (isinstance(error, Permanent) and error.__traceback__ is None)
+        text = str(error) if ours else "".join(traceback.format_exception(error))
     except Exception as worse:
         text = f"{type(error).__name__} (its description raised {type(worse).__name__})"
-    return text.strip()[-LONGEST_ERROR:].replace("\0", "\\x00")
+    return storable(text.strip())[-LONGEST_ERROR:]
 
 
 def _one_line(error: BaseException) -> str:
@@ -158,8 +163,15 @@ def _run_hooks(claim: Claim, hooks: Sequence[Callable[[], Any]]) -> None:
     for hook in hooks:
         try:
             hook()
-        except Exception:
+        except BaseException:  # SystemExit too: it would take the hooks after it along
             logger.exception("job.hook_failed job=%s: an on_commit hook raised; the job stays as it is", claim.id)
+
+
+def _leave_no_transaction() -> None:
+    """A body that turned autocommit off would take our own statements, and the next jobs', into its transaction."""
+    connection = clock.database()
+    if not connection.in_atomic_block and connection.connection is not None and not connection.autocommit:
+        connection.close()
 
 
 def _trace(log: Captured, **known: Any) -> Trace:

@@ -11,24 +11,30 @@ from contextvars import ContextVar
 from scheduling.conf import conf
 
 
+def storable(text: str) -> str:
+    """A text that both databases take: NUL and lone surrogates are shown as their escapes."""
+    return text.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode()
+
+
 class Captured:
     """The last lines that were logged, up to a number of bytes."""
 
     def __init__(self, most: int) -> None:
         self._most = most
         self._size = 0
-        self._lines: deque[str] = deque()
+        self._lines: deque[bytes] = deque()
 
     def add(self, line: str) -> None:
         """Add a line, and drop the oldest where it is too much."""
-        self._lines.append(line)
-        self._size += len(line) + 1
-        while self._size > self._most and len(self._lines) > 1:
+        encoded = storable(line).encode()[-self._most :]
+        self._lines.append(encoded)
+        self._size += len(encoded) + 1
+        while self._size > self._most + 1 and len(self._lines) > 1:
             self._size -= len(self._lines.popleft()) + 1
 
     def text(self) -> str:
-        """The lines as one text. NUL, which PostgreSQL refuses in text, is shown as its escape."""
-        return "\n".join(self._lines)[-self._most :].replace("\0", "\\x00")
+        """The lines as one text."""
+        return b"\n".join(self._lines).decode(errors="ignore")
 
 
 _captured: ContextVar[Captured | None] = ContextVar("scheduling_log", default=None)

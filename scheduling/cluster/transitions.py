@@ -155,6 +155,11 @@ def fail(claim: Claim, error: str, trace: Trace) -> bool:
     return _end(claim, State.FAILED, None, error, trace)
 
 
+def drop(claim: Claim, trace: Trace) -> bool:
+    """End as canceled what its own body canceled: that was rolled back with the body, or was only raised."""
+    return _end(claim, State.CANCELED, None, "", trace)
+
+
 def retry(claim: Claim, error: str, wait: timedelta, trace: Trace, *, crashes: int = 0) -> bool:
     """Keep the failed attempt, and make the job pending again after `wait`, in one transaction."""
     now, now_params = clock.sql()
@@ -180,12 +185,14 @@ def release(claim: Claim, *, crashes: int = 0, wait: timedelta | None = None) ->
 def tell(job_id: int, on_complete: str, context: str | None, outcome: dict[str, Any]) -> None:
     """Schedule a job's on_complete, in the caller's transaction, which ends the job: so exactly once."""
     given = {"run_id": str(job_id), "result": outcome, "context": jsontext.loads(context)}
+    priority = 0
     try:
         function = functions.get(on_complete)
         given = {name: value for name, value in given.items() if function.takes(name)}
+        priority = function.options.priority
     except NotFound:
         pass  # a host that knows it will run it; this one cannot tell which arguments it takes
-    insert([NewJob(name=on_complete, args=jsontext.dumps(given))])
+    insert([NewJob(name=on_complete, args=jsontext.dumps(given), priority=priority)])
 
 
 def _end(claim: Claim, state: State, result: str | None, error: str, trace: Trace) -> bool:
@@ -206,9 +213,14 @@ def _end(claim: Claim, state: State, result: str | None, error: str, trace: Trac
         cursor.execute(END.format(now=now, began=began), values)
         row = cursor.fetchone()
         if row and row[1]:
-            success = {"type": "success", "value": jsontext.loads(result)}
-            tell(row[0], row[1], row[2], success if state == State.SUCCESS else {"type": "failed", "error": error})
+            tell(row[0], row[1], row[2], _outcome(state, result, error))
     return row is not None
+
+
+def _outcome(state: State, result: str | None, error: str) -> dict[str, Any]:
+    if state == State.SUCCESS:
+        return {"type": "success", "value": jsontext.loads(result)}
+    return {"type": "failed", "error": error} if state == State.FAILED else {"type": "canceled"}
 
 
 def _transaction() -> transaction.Atomic:

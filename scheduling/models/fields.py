@@ -15,14 +15,21 @@ from django.db.models.functions import Cast
 from scheduling import jsontext
 
 
+class Unreadable(str):
+    """What stands in a column but is no JSON (somebody wrote it by SQL): shown and saved as it is."""
+
+
 class JSONText(models.TextField):  # type: ignore[type-arg]
     """A JSON value, stored as compact text."""
 
     def from_db_value(self, value: str | None, expression: Any, connection: Any) -> Any:
-        return jsontext.loads(value)
+        try:
+            return jsontext.loads(value)
+        except ValueError:
+            return Unreadable(value)
 
     def get_prep_value(self, value: Any) -> Any:
-        if value is None or hasattr(value, "resolve_expression"):
+        if value is None or isinstance(value, Unreadable) or hasattr(value, "resolve_expression"):
             return value
         return jsontext.dumps(value)
 

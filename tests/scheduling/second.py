@@ -44,10 +44,7 @@ def elsewhere(work: Callable[[], Any]) -> Any:
 
 
 def blocked() -> bool:
-    """Whether some connection to this PostgreSQL database waits for a lock."""
+    """Whether some connection to this PostgreSQL server waits for a lock."""
     with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT EXISTS (SELECT 1 FROM pg_stat_activity "
-            "WHERE datname = current_database() AND wait_event_type = 'Lock')"
-        )
+        cursor.execute("SELECT EXISTS (SELECT 1 FROM pg_locks WHERE NOT granted)")
         return bool(cursor.fetchone()[0])

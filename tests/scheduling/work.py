@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import socket
@@ -184,3 +185,27 @@ WAYS = {
     "loop": _in_a_loop,
     "deaf": _deaf,
 }
+
+
+@mutation(name="work.told")
+def told(run_id: str, result: dict) -> str:
+    """An on_complete that takes no context."""
+    return f"{run_id} {result['type']}"
+
+
+@mutation(name="work.told_in_vain")
+def told_in_vain(result: dict) -> None:
+    raise ValueError("deaf")
+
+
+@mutation(name="work.told_nothing", priority=9)
+def told_nothing() -> None:
+    """An on_complete that only wants to know that it is over."""
+
+
+@action(name="work.talk")
+def talk(lines: list[str], fail: bool = False) -> None:
+    for line in lines:
+        logging.getLogger("tests.work").info(line)
+    if fail:
+        raise ValueError("after all that")
