@@ -9,6 +9,7 @@ from typing import Any
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.db.models.expressions import RawSQL
 
+from markets.exchanges import CATALOGUES
 from markets.functions import sync_markets
 from markets.models import Exchange, SyncLog
 from scheduling import schedules
@@ -79,6 +80,8 @@ def _row(exchange: Any, cron: Cron | None, every: timedelta | None, now: datetim
     kind = freshness(age, every)
     if not exchange.enabled:
         shown = display.badge("off", "off")
+    elif exchange.pk not in CATALOGUES:
+        shown = display.badge("off", "no feed of markets")
     elif cron and not cron_page.ticks(cron):
         shown = display.badge("paused", "not scheduled")
     else:

@@ -61,7 +61,7 @@ class MarketAdmin(BigTableAdmin):
 
     change_form_template = "admin/markets/market/page.html"
     keyset = ("volume", "id")
-    list_display = ("name", "exchange_id", "kind", "status_badge", "traded", "price", "closes", "changed")
+    list_display = ("name", "source", "status_badge", "traded", "price", "closes", "changed")
     list_filter = ("exchange", "kind", "status", ByClosing)
     search_fields = ("title",)
     search_help_text = "Part of the title, or the exchange's id for it."
@@ -105,6 +105,10 @@ class MarketAdmin(BigTableAdmin):
     def name(self, market: Market) -> SafeString:
         parts = [display.shortened(market.title, 110), f"{market.kind} {market.external_id}"]
         return display.stacked(*parts)
+
+    @admin.display(description="Exchange")
+    def source(self, market: Market) -> str:
+        return str(market.exchange_id)
 
     @admin.display(description="Status")
     def status_badge(self, market: Market) -> SafeString:

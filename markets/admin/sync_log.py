@@ -23,7 +23,8 @@ class SyncLogAdmin(BigTableAdmin):
     """Newest first."""
 
     change_form_template = "admin/markets/synclog/page.html"
-    list_display = ("started", "exchange_id", "feed", "state_badge", "took", *COUNTS, "job", "what_failed")
+    list_display = ("started", "source", "outcome", "took", *COUNTS[:3], "rejected", "job")
+    keyset = ("started_at", "id")
     list_filter = ("exchange", "feed", "state")
 
     def for_list(self, rows: QuerySet[Any]) -> QuerySet[Any]:
@@ -45,9 +46,15 @@ class SyncLogAdmin(BigTableAdmin):
     def started(self, log: Any) -> SafeString | str:
         return display.moment(log.started_at, log.looked_at)
 
+    @admin.display(description="Exchange")
+    def source(self, log: SyncLog) -> SafeString:
+        return display.stacked(log.exchange_id, log.feed)
+
     @admin.display(description="State")
-    def state_badge(self, log: SyncLog) -> SafeString:
-        return display.badge(log.state)
+    def outcome(self, log: SyncLog) -> SafeString:
+        line = display.last_line(log.error)
+        error = format_html('<span class="error-line" title="{0}">{0}</span>', line) if line else ""
+        return display.stacked(display.badge(log.state), error)
 
     @admin.display(description="Took")
     def took(self, log: Any) -> str:
@@ -61,8 +68,3 @@ class SyncLogAdmin(BigTableAdmin):
         return format_html(
             '<a href="{}">#{}</a>{}', reverse("admin:scheduling_job_change", args=[log.job_id]), log.job_id, again
         )
-
-    @admin.display(description="Error")
-    def what_failed(self, log: SyncLog) -> SafeString | str:
-        line = display.last_line(log.error)
-        return format_html('<span class="error-line" title="{0}">{0}</span>', line) if line else display.NOTHING

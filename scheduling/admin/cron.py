@@ -7,6 +7,7 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.contrib.admin.views.main import ChangeList
+from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -70,14 +71,7 @@ class CronAdmin(VerbsAdmin, ReadOnlyAdmin):
     form = CronForm
     fields = FIELDS
     change_form_template = "admin/scheduling/cron/page.html"
-    list_display = (
-        "cron_name",
-        "schedule",
-        "status",
-        "next_tick",
-        "last_20_runs",
-        "steer",
-    )
+    list_display = ("cron_name", "schedule", "next_tick", "last_20_runs", "steer")
     list_display_links = None
     list_filter = (ByStatus,)
     list_per_page = 100
@@ -101,13 +95,19 @@ class CronAdmin(VerbsAdmin, ReadOnlyAdmin):
 
     def named(self, request: HttpRequest, key: str) -> HttpResponse:
         """To the page of the cron of a name: jobs know no more of it."""
+        self._check_view(request)
         cron = get_object_or_404(Cron, key=key)
         return redirect("admin:scheduling_cron_change", cron.pk)
 
     def preview(self, request: HttpRequest) -> HttpResponse:
         """What a schedule that is being typed in means, as a fragment of HTML."""
+        self._check_view(request)
         context = cron_page.preview(request.GET.get("spec", ""), request.GET.get("timezone", "UTC"))
         return TemplateResponse(request, "admin/scheduling/cron/preview.html", context)
+
+    def _check_view(self, request: HttpRequest) -> None:
+        if not self.has_view_permission(request):
+            raise PermissionDenied
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return request.user.has_perm("scheduling.change_cron")
@@ -144,7 +144,7 @@ class CronAdmin(VerbsAdmin, ReadOnlyAdmin):
             try:
                 self._run(request, cron)
             except SchedulingError as error:
-                self.message_user(request, f"{cron} was not run: {error}.", messages.ERROR)
+                self.message_user(request, f"Not run: {cron}: {error}.", messages.ERROR)
 
     def _run(self, request: HttpRequest, cron: Cron) -> None:
         with transaction.atomic(using=conf().database):
@@ -153,10 +153,10 @@ class CronAdmin(VerbsAdmin, ReadOnlyAdmin):
                 self.log_change(request, cron, f"Run now as #{job.pk}.")
         if job is None:
             rule = f"a run of it has not ended, and its overlap rule is “{cron.overlap}”"
-            self.message_user(request, f"{cron} was not run: {rule}.", messages.WARNING)
+            self.message_user(request, f"Not run: {cron}: {rule}.", messages.WARNING)
             return
         url = reverse("admin:scheduling_job_change", args=[job.pk])
-        self.message_user(request, format_html('{} runs now as <a href="{}">#{}</a>.', cron, url, job.pk))
+        self.message_user(request, format_html('Running now: {} as <a href="{}">#{}</a>.', cron, url, job.pk))
 
     @admin.action(permissions=["pause"], description="Pause selected crons…")
     def pause(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
@@ -177,7 +177,7 @@ class CronAdmin(VerbsAdmin, ReadOnlyAdmin):
             with transaction.atomic(using=conf().database):
                 crons.pause(cron.key, reason)
                 self.log_change(request, cron, f"Paused: {reason[:MOST_REASON]}")
-        self.message_user(request, f"{', '.join(map(str, paused))} paused.")
+        self.message_user(request, f"Paused: {', '.join(map(str, paused))}.")
         return None
 
     @admin.action(permissions=["pause"], description="Resume selected crons")
@@ -189,9 +189,9 @@ class CronAdmin(VerbsAdmin, ReadOnlyAdmin):
                 crons.resume(cron.key)
                 self.log_change(request, cron, "Resumed.")
         if resumed:
-            self.message_user(request, f"{', '.join(map(str, resumed))} resumed, from the next tick on.")
+            self.message_user(request, f"Resumed from the next tick on: {', '.join(map(str, resumed))}.")
         else:
-            self.message_user(request, "nothing was paused.", messages.WARNING)
+            self.message_user(request, "Nothing was paused.", messages.WARNING)
 
     def reset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
         """Undo what operators changed."""
@@ -203,7 +203,7 @@ class CronAdmin(VerbsAdmin, ReadOnlyAdmin):
             except SchedulingError as error:
                 self.message_user(request, f"{error}.", messages.ERROR)
             else:
-                self.message_user(request, f"{cron} is again as the code says.")
+                self.message_user(request, f"Again as the code says: {cron}.")
 
     @admin.display(description="Cron", ordering="key")
     def cron_name(self, cron: Cron) -> SafeString:
@@ -215,13 +215,9 @@ class CronAdmin(VerbsAdmin, ReadOnlyAdmin):
     def schedule(self, cron: Cron) -> SafeString:
         return display.stacked(crons.describe(cron), format_html("<code>{}</code>", cron.spec))
 
-    @admin.display(description="Status")
-    def status(self, cron: Any) -> SafeString:
-        return cron_page.status(cron, cron.looked_at)
-
     @admin.display(description="Next run")
     def next_tick(self, cron: Any) -> SafeString | str:
-        return display.moment(cron.next_tick_at if cron_page.ticks(cron) else None, cron.looked_at)
+        return cron_page.next_tick(cron, cron.looked_at)
 
     @admin.display(description="Last 20 runs")
     def last_20_runs(self, cron: Any) -> SafeString:

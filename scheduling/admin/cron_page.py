@@ -38,6 +38,11 @@ def status(cron: Cron, now: datetime) -> SafeString:
     return display.badge("active")
 
 
+def next_tick(cron: Cron, now: datetime) -> SafeString | str:
+    """When it runs next, or why it does not."""
+    return display.moment(cron.next_tick_at, now) if ticks(cron) else status(cron, now)
+
+
 def last_run(runs: Sequence[Job], now: datetime) -> SafeString | str:
     """How the last run went, and when."""
     if not runs:

@@ -139,7 +139,7 @@ def chart(seen: Throughput) -> SafeString:
 def _column(index: int, minute: Mapping[str, int], most: int) -> SafeString:
     ended = sum(minute.values())
     if not ended:
-        return format_html("")
+        return format_html("{}", "")
     height = max(2, round((HEIGHT - 2) * ended / most))
     bad = ended - minute.get(State.SUCCESS, 0)
     top = max(2, round(height * bad / ended)) if bad else 0
@@ -163,11 +163,10 @@ def _crons(snapshot: Snapshot) -> dict[str, Any]:
 
 
 def _cron_row(cron: Cron, runs: Sequence[Any], now: datetime) -> dict[str, Any]:
-    ticks = cron_page.ticks(cron)
     return {
         "cron": cron,
         "words": verbs.describe(cron),
-        "next": display.moment(cron.next_tick_at, now) if ticks else cron_page.status(cron, now),
+        "next": cron_page.next_tick(cron, now),
         "last": cron_page.last_run(runs, now),
         "strip": strip(runs, now),
     }

@@ -19,26 +19,23 @@ MOST_HOSTS = 20
 NEWEST = 100_000  # jobs among which those of a host are looked for: no index leads to them
 
 # Ids grow with time, so the first job since a moment is found as in a sorted list, by halves.
-FIRST_SINCE = """
+LATE = "(SELECT created_at FROM scheduling_job WHERE id >= (low + high) / 2 ORDER BY id LIMIT 1) >= %s"
+FIRST_SINCE = f"""
 WITH RECURSIVE search(low, high) AS (
     SELECT (SELECT min(id) FROM scheduling_job), (SELECT max(id) FROM scheduling_job)
     UNION ALL
-    SELECT CASE WHEN late THEN low ELSE middle + 1 END, CASE WHEN late THEN middle ELSE high END
-    FROM (
-        SELECT low, high, (low + high) / 2 AS middle, (
-            SELECT created_at FROM scheduling_job WHERE id >= (low + high) / 2 ORDER BY id LIMIT 1
-        ) >= %s AS late
-        FROM search WHERE low < high
-    ) AS halves
+    SELECT CASE WHEN {LATE} THEN low ELSE (low + high) / 2 + 1 END,
+           CASE WHEN {LATE} THEN (low + high) / 2 ELSE high END
+    FROM search WHERE low < high
 )
 SELECT low FROM search WHERE low >= high
-"""
+"""  # noqa: S608 - text of ours
 
 
 def first_since(moment: datetime) -> int:
     """The id below which no job was scheduled at or after a moment."""
     with clock.database().cursor() as cursor:
-        cursor.execute(FIRST_SINCE, [clock.to_db(moment)])
+        cursor.execute(FIRST_SINCE, [clock.to_db(moment)] * 2)
         row = cursor.fetchone()
     return int(row[0]) if row else 0
 
