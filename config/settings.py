@@ -22,6 +22,9 @@ CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 # executor, and its plain tasks by the values below.
 warnings.filterwarnings("ignore", message="Retry and timeout are misconfigured")
 
+# whitenoise: where collectstatic has not run, the finders serve.
+warnings.filterwarnings("ignore", message="No directory at")
+
 INSTALLED_APPS = [
     "scheduling.apps.SchedulingConfig",  # before django_q: its qcluster command takes the place of django-q2's
     "markets.apps.MarketsConfig",

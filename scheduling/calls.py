@@ -12,10 +12,12 @@ from scheduling import functions, jsontext
 from scheduling.backoff import Retry
 from scheduling.exceptions import InvalidOption
 from scheduling.functions import Function
+from scheduling.keys import Key
 from scheduling.models.insert import NewJob
 
 LONGEST_DELAY = timedelta(days=366 * 100)
-OPTIONS = ("run_at", "run_after", "priority", "retry", "timeout", "on_complete", "context")
+KEY_OPTIONS = ("key", "key_mode", "window", "max_wait")
+OPTIONS = ("run_at", "run_after", "priority", "retry", "timeout", "expires", "on_complete", "context", *KEY_OPTIONS)
 
 
 @dataclass(frozen=True)
@@ -32,8 +34,11 @@ class Call:
         object.__setattr__(self, "options", options)
 
 
-def new_job(call: Call) -> NewJob:
-    """The row of a call, checked: InvalidArguments, InvalidOption or NotFound where it cannot be scheduled."""
+def prepare(call: Call) -> tuple[NewJob, Key | None]:
+    """The row of a call, checked, and its key if it has one.
+
+    Raises InvalidArguments, InvalidOption or NotFound where it cannot be scheduled.
+    """
     function = functions.schedulable(call.fn)
     options = dict(call.options)
     unknown = options.keys() - set(OPTIONS)
@@ -42,7 +47,8 @@ def new_job(call: Call) -> NewJob:
     if options.get("run_at") is not None and options.get("run_after") is not None:
         raise InvalidOption("give run_at or run_after, not both")
     priority = options.get("priority")
-    return NewJob(
+    expires_at, expires_in = _expiry(options.get("expires"), options.get("run_after"))
+    new = NewJob(
         name=function.name,
         args=function.store(call.args),
         run_at=aware(options.get("run_at")),
@@ -51,7 +57,37 @@ def new_job(call: Call) -> NewJob:
         policy=policy(options.get("retry"), options.get("timeout")),
         on_complete=completion(options.get("on_complete")),
         context=stored_context(options.get("context")),
+        expires_at=expires_at,
+        expires_in=expires_in,
     )
+    return new, _key({name: options[name] for name in KEY_OPTIONS if options.get(name) is not None})
+
+
+def _key(options: dict[str, Any]) -> Key | None:
+    if "key" not in options:
+        if options:
+            raise InvalidOption(f"{', '.join(sorted(options))}: takes a key")
+        return None
+    durations = {name: _duration(options[name]) for name in ("window", "max_wait") if name in options}
+    return Key(name=options["key"], mode=options.get("key_mode", "keep"), **durations)
+
+
+def _duration(value: float | timedelta) -> timedelta:
+    return timedelta(seconds=delay_seconds(value))
+
+
+def _expiry(
+    expires: float | timedelta | datetime | None, run_after: float | timedelta | None
+) -> tuple[datetime | None, float | None]:
+    """A time of expiry, or seconds from the call; the job must be due before it."""
+    if expires is None:
+        return None, None
+    if isinstance(expires, datetime):
+        return aware(expires), None
+    seconds = delay_seconds(expires)
+    if seconds <= delay_seconds(run_after or 0):
+        raise InvalidOption(f"it would expire after {seconds:g} s, before it is due")
+    return None, seconds
 
 
 def delay_seconds(delay: float | timedelta) -> float:

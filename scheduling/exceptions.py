@@ -6,8 +6,11 @@ SchedulingError
 ├── InvalidSchedule      a cron expression, interval or time zone that cannot be used
 ├── InvalidOption        an option that the verb or the function does not take, or a value out of bounds
 ├── AlreadyExists        a cron or a function of that name is there already
-├── NotFound             an unknown function, job, run or cron
-└── NotFinished          asked to remove or repeat what has not ended yet
+├── NotFound             an unknown function, job, run, cron or limit
+├── NotFinished          asked to remove or repeat what has not ended yet
+├── ScheduleLimitExceeded   one execution of a function has scheduled more than it may
+├── LimitImpossible      more tokens are asked for than a rate limit can ever give
+└── RateLimited          refused by a rate limit, where the call asked for an error
 
 Permanent, RetryAfter    raised by a function's own body to steer its retries
 JobCanceled, JobTimeout  raised inside a running body from outside; no `except Exception` swallows them
@@ -50,6 +53,25 @@ class NotFound(SchedulingError):
 
 class NotFinished(SchedulingError):
     """The job has not ended yet."""
+
+
+class ScheduleLimitExceeded(SchedulingError):
+    """One execution of a function has scheduled more than it may."""
+
+
+class LimitImpossible(SchedulingError):
+    """The count is more than the rate limit can ever give at once; the message names limit, count and bound."""
+
+
+class RateLimited(SchedulingError):
+    """A rate limit refused; after `retry_after` seconds the tokens asked for are there, if nobody else takes them."""
+
+    def __init__(self, retry_after: float, name: str = "") -> None:
+        self.retry_after = retry_after
+        super().__init__(retry_after, name)
+
+    def __str__(self) -> str:
+        return f"rate limit {self.args[1]} refused: retry after {self.retry_after:g} s"
 
 
 class Permanent(Exception):

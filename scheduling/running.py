@@ -10,7 +10,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from scheduling import clock, jsontext
+from scheduling.exceptions import ScheduleLimitExceeded
 
+MOST_CALLS = 1000
+MOST_BYTES = 8 << 20
 SAY_EVERY = 0.5  # seconds between two writes of progress, and between two looks for a cancel
 
 
@@ -23,12 +26,31 @@ class Execution:
     claim: int
     writes: bool
     """Whether progress is written as it comes: not inside a mutation, whose writes nobody sees before its end."""
+    scheduled_calls: int = 0
+    scheduled_bytes: int = 0
     said_at: float = 0.0
     looked_at: float = field(default_factory=time.monotonic)
     canceled: bool = False
 
 
 _current: ContextVar[Execution | None] = ContextVar("scheduling_execution", default=None)
+
+
+def count_scheduled(calls: int, size: int) -> None:
+    """Count what the running function schedules; ScheduleLimitExceeded past 1,000 calls or 8 MiB of arguments.
+
+    Outside of a function nothing is counted.
+    """
+    current = _current.get()
+    if current is None:
+        return
+    current.scheduled_calls += calls
+    current.scheduled_bytes += size
+    if current.scheduled_calls > MOST_CALLS or current.scheduled_bytes > MOST_BYTES:
+        raise ScheduleLimitExceeded(
+            f"job {current.job_id} has scheduled {current.scheduled_calls:,} calls with {current.scheduled_bytes:,} "
+            f"bytes of arguments; one execution may {MOST_CALLS:,} and {MOST_BYTES:,}: schedule in steps, or a batch"
+        )
 
 
 @contextmanager

@@ -9,17 +9,17 @@ from typing import Any
 
 from django.db import transaction
 
-from scheduling import calls, functions, jsontext
+from scheduling import calls, clock, functions, jsontext, keys, running
 from scheduling.calls import Call
-from scheduling.clock import Now
 from scheduling.cluster import transitions
 from scheduling.conf import conf
-from scheduling.exceptions import NotFinished, NotFound
+from scheduling.exceptions import InvalidOption, NotFinished, NotFound
 from scheduling.functions import Function
-from scheduling.models import Job, State
+from scheduling.models import FINAL, Job, PastAttempt
 from scheduling.models.insert import Inserted, NewJob, insert
 from scheduling.models.job import JobQuerySet
 
+BATCH = 1000  # jobs in one transaction of cancel_all() and cleanup()
 FIRST_LOOK, LONGEST_LOOK = 0.01, 0.25  # seconds between two looks of wait()
 
 
@@ -33,8 +33,9 @@ def run_after(
 ) -> Job:
     """Schedule a function to run `delay` (seconds or a timedelta, 0 or more) after this statement.
 
-    Options: priority, retry, on_complete, context. Raises InvalidArguments, InvalidOption or NotFound at
-    the call; then nothing is scheduled.
+    Options: key, key_mode, window, max_wait (see scheduling.keys), priority, retry, timeout, on_complete,
+    context, expires (seconds from now, or a time: not begun by then, it is canceled as "expired").
+    Raises InvalidArguments, InvalidOption or NotFound at the call; then nothing is scheduled.
     """
     return _schedule(Call(fn, args, **options, run_after=calls.delay_seconds(delay)))
 
@@ -42,13 +43,19 @@ def run_after(
 def run_at(when: datetime, fn: Function | str, args: Mapping[str, Any] | None = None, **options: Any) -> Job:
     """Schedule a function for a time (aware); one in the past runs at once, and keeps the time asked for."""
     if when is None:
-        raise calls.InvalidOption("run_at takes an aware datetime, not None")
+        raise InvalidOption("run_at takes an aware datetime, not None")
     return _schedule(Call(fn, args, **options, run_at=when))
 
 
 def bulk(jobs: Sequence[Call]) -> list[Job]:
-    """Schedule many calls in one statement; each takes run_at= or run_after= beside the other options."""
-    return _insert([calls.new_job(call) for call in jobs])
+    """Schedule many calls in one statement; each takes run_at= or run_after= beside the other options.
+
+    All are scheduled, or none. Those with a key take a statement or two each.
+    """
+    prepared = [calls.prepare(call) for call in jobs]
+    with transaction.atomic(using=conf().database, savepoint=False):
+        plain = iter(_insert([new for new, key in prepared if key is None]))
+        return [next(plain) if key is None else _insert_keyed(new, key) for new, key in prepared]
 
 
 def cancel(job: Job | int, interrupt: bool = True) -> bool:
@@ -63,15 +70,57 @@ def cancel(job: Job | int, interrupt: bool = True) -> bool:
         id = _id(job)
     except (TypeError, ValueError):
         return False  # no job has such an id
-    with transaction.atomic(using=conf().database, savepoint=False):
-        unfinished = Job.objects.unfinished().select_for_update().filter(pk=id)
-        row = unfinished.values_list("id", "on_complete", "context").first()
-        if row is None:
-            return False
-        Job.objects.filter(pk=id).update(state=State.CANCELED, finished_at=Now(), error="", interrupt=interrupt)
-        if row[1]:
-            transitions.tell(row[0], row[1], _as_text(row[2]), {"type": "canceled"})
-    return True
+    return transitions.cancel([id], interrupt=interrupt) == 1
+
+
+def cancel_all(
+    fn: Function | str | None = None,
+    state: str | None = None,
+    *,
+    cron: str | None = None,
+    key: str | None = None,
+    everything: bool = False,
+    interrupt: bool = True,
+) -> int:
+    """Cancel all unfinished jobs that fit a filter, 1,000 in a transaction, and give how many there were.
+
+    `state` is pending or in_progress. What is scheduled after the call is spared. Without any filter it
+    takes everything=True.
+    """
+    wanted = {"name": fn and functions.get(fn).name, "state": state, "cron": cron, "key": key}
+    filters = {name: value for name, value in wanted.items() if value is not None}
+    if not filters and not everything:
+        raise InvalidOption("cancel_all takes a filter (fn, state, cron, key), or everything=True")
+    jobs = Job.objects.unfinished().filter(**filters).order_by("-pk").values_list("pk", flat=True)
+    canceled, below = 0, (jobs.first() or 0) + 1
+    while batch := list(jobs.filter(pk__lt=below)[:BATCH]):
+        canceled += transitions.cancel(batch, interrupt=interrupt)
+        below = batch[-1]
+    return canceled
+
+
+def reschedule(job: Job | int, run_at: datetime) -> bool:
+    """Give a pending job another time (an aware datetime); gives whether it was pending."""
+    return Job.objects.pending().filter(pk=_id(job)).update(run_at=calls.aware(run_at)) == 1
+
+
+def cleanup(older_than: float | timedelta, states: Sequence[str] = FINAL, fn: Function | str | None = None) -> int:
+    """Remove jobs that ended longer ago than `older_than` (seconds or a timedelta), with their attempts.
+
+    1,000 in a transaction, oldest first; gives how many there were.
+    """
+    if not set(states) <= set(FINAL):
+        raise InvalidOption(f"only finished jobs are removed: states are of {', '.join(FINAL)}")
+    before = clock.now() - timedelta(seconds=calls.delay_seconds(older_than))
+    old = Job.objects.filter(state__in=states, finished_at__lt=before).order_by("finished_at")
+    old = old if fn is None else old.filter(name=functions.get(fn).name)
+    removed = 0
+    while batch := list(old.values_list("pk", flat=True)[:BATCH]):
+        with transaction.atomic(using=conf().database):
+            PastAttempt.objects.filter(job_id__in=batch).delete()
+            gone = Job.objects.filter(pk__in=batch)
+            removed += gone._raw_delete(gone.db)
+    return removed
 
 
 def get(id: int | str) -> Job:
@@ -128,11 +177,22 @@ def retry(job: Job | int) -> Job:
 
 
 def _schedule(call: Call) -> Job:
-    return _insert([calls.new_job(call)])[0]
+    new, key = calls.prepare(call)
+    return _insert([new])[0] if key is None else _insert_keyed(new, key)
 
 
 def _insert(rows: Sequence[NewJob]) -> list[Job]:
-    return [_job(row, made) for row, made in zip(rows, insert(rows), strict=True)]
+    running.count_scheduled(len(rows), sum(len(row.args) for row in rows))
+    made = insert(rows, parent_id=running.context.job_id)
+    return [_job(row, inserted) for row, inserted in zip(rows, made, strict=True)]
+
+
+def _insert_keyed(new: NewJob, key: keys.Key) -> Job:
+    running.count_scheduled(1, len(new.args))
+    inserted, holder = keys.schedule(new, key, parent_id=running.context.job_id)
+    job = _job(new, inserted) if holder is None else get(holder.pk)
+    job.created = holder is None
+    return job
 
 
 def _job(row: NewJob, made: Inserted) -> Job:
@@ -141,6 +201,7 @@ def _job(row: NewJob, made: Inserted) -> Job:
         id=made.id,
         name=row.name,
         args=jsontext.loads(row.args),
+        state=made.state,
         run_at=made.run_at,
         created_at=made.created_at,
         priority=row.priority,
@@ -148,6 +209,7 @@ def _job(row: NewJob, made: Inserted) -> Job:
         on_complete=row.on_complete,
         context=jsontext.loads(row.context),
         retry_of_id=row.retry_of_id,
+        key=row.key,
     )
     job._state.adding, job._state.db = False, conf().database
     return job
@@ -158,9 +220,10 @@ def _key(job: Job | int) -> Any:
 
 
 def _id(job: Job | int) -> int:
+    """The id of a job; ValueError or TypeError for what cannot be one."""
     key = _key(job)
-    if isinstance(key, float):
-        raise TypeError(f"an id is a whole number, not {key!r}")
+    if isinstance(key, float) or not 0 < int(key) < 1 << 63:
+        raise ValueError(f"no job has the id {key!r}")
     return int(key)
 
 

@@ -27,6 +27,7 @@ logger = logging.getLogger("scheduling")
 
 LOOK_FOR_DEAD = 1.0  # seconds between two looks for dead hosts where they can be seen at once (one machine)
 LOOK_FOR_CANCELS = 0.25  # seconds between two looks whether a running job has been canceled
+LOOK_FOR_EXPIRED = 1.0  # seconds between two sweeps of jobs that have expired
 LOOK_FOR_PLAIN = 1.0  # seconds between two looks for plain async_task()s while there are none
 
 
@@ -66,6 +67,7 @@ class JobBroker(ORM):  # type: ignore[misc]
         self._dead = Every(LOOK_FOR_DEAD)
         self._plain = Every(LOOK_FOR_PLAIN)
         self._cancels = Every(LOOK_FOR_CANCELS)
+        self._expiries = Every(LOOK_FOR_EXPIRED)
         self._names = functions.names()
         self._pause = 0.05
 
@@ -92,6 +94,8 @@ class JobBroker(ORM):  # type: ignore[misc]
         self._settle_workers()
         self._rescue()
         self._interrupt()
+        if self._expiries():
+            transitions.expire()
         found = look(self._names)
         ticked = ticker.tick() if found.ticks else 0
         idle = self.queue.idle()

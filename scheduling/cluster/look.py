@@ -9,9 +9,12 @@ from scheduling import clock, jsontext
 
 LOOK = """
 WITH RECURSIVE lane(priority) AS (
-    SELECT max(priority) FROM scheduling_job WHERE state = 'pending'
+    SELECT max(priority) FROM scheduling_job WHERE state = 'pending' AND waits_for_id IS NULL
     UNION ALL
-    SELECT (SELECT max(priority) FROM scheduling_job WHERE state = 'pending' AND priority < lane.priority)
+    SELECT (
+        SELECT max(priority) FROM scheduling_job
+        WHERE state = 'pending' AND waits_for_id IS NULL AND priority < lane.priority
+    )
     FROM lane WHERE lane.priority IS NOT NULL
 )
 SELECT
@@ -22,7 +25,8 @@ SELECT
     (
         SELECT max(priority) FROM lane WHERE EXISTS (
             SELECT 1 FROM scheduling_job AS job
-            WHERE job.state = 'pending' AND job.priority = lane.priority AND job.run_at <= {now}
+            WHERE job.state = 'pending' AND job.waits_for_id IS NULL AND job.priority = lane.priority
+                AND job.run_at <= {now}
                 AND job.name IN ({names})
         )
     )

@@ -25,13 +25,17 @@ UPDATE scheduling_job
 SET state = 'in_progress', claim = claim + 1, attempt = attempt + 1, host_id = %s, process = NULL, started_at = NULL
 FROM (
     SELECT id AS due_id FROM scheduling_job
-    WHERE state = 'pending' AND priority = %s AND run_at <= {now} AND name IN ({names})
+    WHERE state = 'pending' AND waits_for_id IS NULL AND priority = %s AND run_at <= {now} AND name IN ({names})
+        AND (expires_at IS NULL OR attempt > 0 OR expires_at > {now})
     ORDER BY run_at, id LIMIT %s {lock}
 ) AS due
 WHERE id = due_id
 RETURNING id, name, args, claim, attempt, crashes, policy, scheduled_for, run_at
 """
 LOCK = {"postgresql": "FOR UPDATE SKIP LOCKED", "sqlite": ""}  # SQLite has one writer at a time
+NEXT_EXPIRY = """
+SELECT min(expires_at) FROM scheduling_job WHERE state = 'pending' AND attempt = 0 AND expires_at > %s
+"""
 INTERRUPTED = """
 SELECT id, claim FROM scheduling_job
 WHERE id IN ({ids}) AND state = 'canceled' AND interrupt
@@ -51,8 +55,22 @@ UPDATE scheduling_job
 SET state = %s, result = %s, error = %s, log = %s, finished_at = {now}, process = coalesce(%s, process),
     started_at = coalesce(started_at, {began})
 WHERE id = %s AND claim = %s AND state = 'in_progress'
-RETURNING id, on_complete, context
+RETURNING id, on_complete, context, key
 """
+
+CANCEL = """
+UPDATE scheduling_job SET state = 'canceled', error = '', finished_at = {now}, interrupt = %s
+WHERE id IN ({ids}) AND state IN ('pending', 'in_progress')
+RETURNING id, on_complete, context, key
+"""
+
+EXPIRE = """
+UPDATE scheduling_job SET state = 'canceled', error = 'expired', finished_at = {now}
+WHERE state = 'pending' AND attempt = 0 AND expires_at <= {now}
+RETURNING id, on_complete, context, key
+"""
+
+WAKE = "UPDATE scheduling_job SET waits_for_id = NULL WHERE waits_for_id = %s"
 
 KEEP_ATTEMPT = """
 INSERT INTO scheduling_pastattempt (job_id, number, started_at, finished_at, host_id, process, error, log)
@@ -107,7 +125,7 @@ def claim(host_id: int, names: Sequence[str], lane: int, limit: int) -> list[Cla
     now, params = clock.sql()
     statement = CLAIM.format(now=now, names=NAMES[connection.vendor], lock=LOCK[connection.vendor])
     with connection.cursor() as cursor:
-        cursor.execute(statement, [host_id, lane, *params, jsontext.dumps(names), limit])
+        cursor.execute(statement, [host_id, lane, *params, jsontext.dumps(names), *params, limit])
         rows = sorted(cursor.fetchall(), key=lambda row: (row[8], row[0]))
     return [_claim(row) for row in rows]
 
@@ -124,6 +142,13 @@ def next_due(names: Sequence[str], after: datetime) -> datetime | None:
     with connection.cursor() as cursor:
         statement = NEXT_DUE.format(names=NAMES[connection.vendor])
         cursor.execute(statement, [clock.to_db(after), jsontext.dumps(names)])
+        return clock.from_db(cursor.fetchone()[0])
+
+
+def next_expiry(after: datetime) -> datetime | None:
+    """When the next job after a moment expires; None where none does."""
+    with clock.database().cursor() as cursor:
+        cursor.execute(NEXT_EXPIRY, [clock.to_db(after)])
         return clock.from_db(cursor.fetchone()[0])
 
 
@@ -182,8 +207,42 @@ def release(claim: Claim, *, crashes: int = 0, wait: timedelta | None = None) ->
         return bool(cursor.rowcount == 1)
 
 
-def tell(job_id: int, on_complete: str, context: str | None, outcome: dict[str, Any]) -> None:
-    """Schedule a job's on_complete, in the caller's transaction, which ends the job: so exactly once."""
+def cancel(jobs: Sequence[int], *, interrupt: bool) -> int:
+    """Cancel those of these jobs that have not ended, and give how many there were."""
+    now, params = clock.sql()
+    statement = CANCEL.format(now=now, ids=IDS[clock.database().vendor])
+    with _transaction(), clock.database().cursor() as cursor:
+        cursor.execute(statement, [*params, interrupt, jsontext.dumps(jobs)])
+        rows = cursor.fetchall()
+        for row in rows:
+            ended(*row, {"type": "canceled"})
+    return len(rows)
+
+
+def expire() -> int:
+    """Cancel the pending jobs that have not begun by their time, and give how many there were."""
+    now, params = clock.sql()
+    with _transaction(), clock.database().cursor() as cursor:
+        cursor.execute(EXPIRE.format(now=now), [*params, *params])
+        rows = cursor.fetchall()
+        for row in rows:
+            ended(*row, {"type": "canceled"})
+    return len(rows)
+
+
+def ended(job_id: int, on_complete: str, context: str | None, key: str | None, outcome: dict[str, Any]) -> None:
+    """What follows the end of a job, in the transaction that ends it: so exactly once.
+
+    Its on_complete is scheduled, and the job that waits for it (key_mode="keep_last") may run.
+    """
+    if on_complete:
+        _tell(job_id, on_complete, context, outcome)
+    if key is not None:
+        with clock.database().cursor() as cursor:
+            cursor.execute(WAKE, [job_id])
+
+
+def _tell(job_id: int, on_complete: str, context: str | None, outcome: dict[str, Any]) -> None:
     given = {"run_id": str(job_id), "result": outcome, "context": jsontext.loads(context)}
     priority = 0
     try:
@@ -212,8 +271,8 @@ def _end(claim: Claim, state: State, result: str | None, error: str, trace: Trac
     with _transaction(), clock.database().cursor() as cursor:
         cursor.execute(END.format(now=now, began=began), values)
         row = cursor.fetchone()
-        if row and row[1]:
-            tell(row[0], row[1], row[2], _outcome(state, result, error))
+        if row and (row[1] or row[3]):
+            ended(*row, _outcome(state, result, error))
     return row is not None
 
 

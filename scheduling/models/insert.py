@@ -8,14 +8,11 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from scheduling import clock, jsontext
-from scheduling.models.job import FINAL, State
+from scheduling.models.job import State
 
 COLUMNS = {
     "name": "text",
     "args": "text",
-    "state": "text",
-    "run_at": "timestamptz",
-    "delay": "float8",
     "priority": "smallint",
     "policy": "text",
     "on_complete": "text",
@@ -23,27 +20,55 @@ COLUMNS = {
     "cron": "text",
     "scheduled_for": "timestamptz",
     "retry_of_id": "bigint",
+    "key": "text",
+    "waits_for_id": "bigint",
     "result": "text",
     "error": "text",
 }
-_INTO = [name for name in COLUMNS if name != "delay"]
+"""Taken over as they are."""
+INPUTS = COLUMNS | {
+    "state": "text",
+    "run_at": "timestamptz",
+    "delay": "float8",
+    "expires_at": "timestamptz",
+    "expires_in": "float8",
+}
 
-POSTGRESQL = f"""
-INSERT INTO scheduling_job
-    ({", ".join(_INTO)}, created_at, finished_at, claim, attempt, crashes, log)
-SELECT {", ".join("coalesce(run_at, {now} + delay * interval '1 second')" if c == "run_at" else c for c in _INTO)},
-    {{now}}, CASE WHEN state IN {{final}} THEN {{now}} END, 0, 0, 0, ''
-FROM json_to_recordset(%s::json) AS new({", ".join(f"{name} {kind}" for name, kind in COLUMNS.items())})
-{{conflict}} RETURNING id, run_at, created_at
-"""  # noqa: S608 - only names from this file
-SQLITE = f"""
-INSERT INTO scheduling_job
-    ({", ".join(_INTO)}, created_at, finished_at, claim, attempt, crashes, log)
-SELECT {", ".join(f"value ->> '{name}'" for name in _INTO)},
-    {{now}}, CASE WHEN value ->> 'state' IN {{final}} THEN {{now}} END, 0, 0, 0, ''
-FROM json_each(%s) WHERE true
-{{conflict}} RETURNING id, run_at, created_at
-"""  # noqa: S608
+INSERT = """
+WITH fate AS (
+    SELECT EXISTS (SELECT 1 FROM scheduling_job WHERE id = %s AND state = 'canceled') AS canceled
+), new AS (
+    SELECT {columns}, {run_at} AS run_at, {expires_at} AS expires_at,
+        CASE WHEN canceled THEN 'canceled' ELSE {state} END AS state
+    FROM {rows}, fate WHERE true
+)
+INSERT INTO scheduling_job (
+    {names}, run_at, expires_at, state, finished_at, holds_key, parent_id, created_at, claim, attempt, crashes, log
+)
+SELECT {names}, run_at, expires_at, state, CASE WHEN state IN ('canceled', 'skipped') THEN {now} END,
+    key IS NOT NULL, {parent}, {now}, 0, 0, 0, ''
+FROM new WHERE true
+{conflict} RETURNING id, run_at, created_at, state
+"""
+"""`fate`: what a canceled job schedules is stored as canceled."""
+DIALECT = {
+    "postgresql": {
+        "columns": ", ".join(COLUMNS),
+        "rows": f"json_to_recordset(%s::json) AS row({', '.join(f'{name} {kind}' for name, kind in INPUTS.items())})",
+        "run_at": "coalesce(run_at, {now} + delay * interval '1 second')",
+        "expires_at": "coalesce(expires_at, {now} + expires_in * interval '1 second')",
+        "state": "state",
+        "parent": "%s::bigint",
+    },
+    "sqlite": {
+        "columns": ", ".join(f"value ->> '{name}' AS {name}" for name in COLUMNS),
+        "rows": "json_each(%s)",
+        "run_at": "value ->> 'run_at'",
+        "expires_at": "value ->> 'expires_at'",
+        "state": "value ->> 'state'",
+        "parent": "%s",
+    },
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,10 +80,15 @@ class NewJob:
     run_at: datetime | None = None
     """When it is due; None: `delay` seconds from the statement, by the database's clock."""
     delay: float = 0
+    expires_at: datetime | None = None
+    """When it is canceled if it has not begun; None: `expires_in` seconds from the statement, if that is given."""
+    expires_in: float | None = None
     priority: int = 0
     policy: str | None = None
     on_complete: str = ""
     context: str | None = None
+    key: str | None = None
+    waits_for_id: int | None = None
     cron: str | None = None
     scheduled_for: datetime | None = None
     retry_of_id: int | None = None
@@ -73,35 +103,47 @@ class Inserted(NamedTuple):
     id: int
     run_at: datetime
     created_at: datetime
+    state: str
 
 
-def insert(jobs: Sequence[NewJob], *, skip_duplicates: bool = False) -> list[Inserted]:
+def insert(
+    jobs: Sequence[NewJob], *, parent_id: int | None = None, skip_duplicates: bool = False
+) -> list[Inserted]:
     """Insert jobs in the caller's transaction and give what the database made of each, in order.
 
-    With `skip_duplicates`, a (cron, instant) that is there already is passed over, and not in the answer.
+    `parent_id` is the job that schedules them. With `skip_duplicates`, a (cron, instant) or a held key that is
+    there already is passed over, and not in the answer.
     """
     if not jobs:
         return []
     connection = clock.database()
     now, now_params = clock.sql()
-    template, uses = (POSTGRESQL, 3) if connection.vendor == "postgresql" else (SQLITE, 2)
-    statement = template.format(
-        now=now,
-        final="(" + ", ".join(f"'{state}'" for state in FINAL) + ")",
-        conflict="ON CONFLICT DO NOTHING" if skip_duplicates else "",
+    bound = bool(now_params)
+    dialect = {name: part.format(now=now) if not bound else part for name, part in DIALECT[connection.vendor].items()}
+    if bound and connection.vendor == "postgresql":
+        dialect |= {"run_at": "run_at", "expires_at": "expires_at"}
+    statement = INSERT.format(
+        now=now, names=", ".join(COLUMNS), conflict="ON CONFLICT DO NOTHING" if skip_duplicates else "", **dialect
     )
-    rows = jsontext.dumps([_row(job, bound=bool(now_params)) for job in jobs])
+    rows = jsontext.dumps([_row(job, bound=bound) for job in jobs])
     with connection.cursor() as cursor:
-        cursor.execute(statement, [*now_params * uses, rows])
-        return [Inserted(id, *map(clock.from_db, times)) for id, *times in cursor.fetchall()]  # type: ignore[arg-type]
+        cursor.execute(statement, [parent_id, rows, *now_params, parent_id, *now_params])
+        return [_inserted(*row) for row in cursor.fetchall()]
+
+
+def _inserted(id: int, run_at: Any, created_at: Any, state: str) -> Inserted:
+    return Inserted(id, clock.from_db(run_at), clock.from_db(created_at), state)  # type: ignore[arg-type]
 
 
 def _row(job: NewJob, *, bound: bool) -> dict[str, Any]:
-    """The JSON of one row, without what is null; where the clock is bound, `run_at` is reckoned here."""
-    run_at = job.run_at
-    if run_at is None and bound:
+    """The JSON of one row, without what is null; where the clock is bound, its times are reckoned here."""
+    run_at, expires_at = job.run_at, job.expires_at
+    if bound and run_at is None:
         run_at = clock.now() + timedelta(seconds=job.delay)
-    row = asdict(job) | {"run_at": _text(run_at), "scheduled_for": _text(job.scheduled_for)}
+    if bound and expires_at is None and job.expires_in is not None:
+        expires_at = clock.now() + timedelta(seconds=job.expires_in)
+    times = {"run_at": run_at, "expires_at": expires_at, "scheduled_for": job.scheduled_for}
+    row = asdict(job) | {name: _text(moment) for name, moment in times.items()}
     return {name: value for name, value in row.items() if value is not None}
 
 

@@ -68,14 +68,29 @@ class Job(models.Model):
     cron = models.CharField(max_length=100, null=True, help_text="The cron that made it.")
     scheduled_for = models.DateTimeField(null=True, help_text="The cron's instant; null where run by hand.")
     retry_of: models.ForeignKey[Job | None, Job | None] = models.ForeignKey(
-        "self", null=True, on_delete=models.DO_NOTHING, db_constraint=False, related_name="retries"
+        "self", null=True, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="retries"
     )
+
+    key = models.CharField(max_length=200, null=True, help_text="Names this work among that of its function.")
+    holds_key = models.BooleanField(db_default=False, help_text="Whether it is the one that stands for its key.")
+    waits_for: models.ForeignKey[Job | None, Job | None] = models.ForeignKey(
+        "self", null=True, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+"
+    )
+    parent: models.ForeignKey[Job | None, Job | None] = models.ForeignKey(
+        "self", null=True, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="children"
+    )
+    expires_at = models.DateTimeField(null=True, help_text="It is canceled if it has not begun by then.")
 
     claim = models.IntegerField(default=0, help_text="Counts claims: the fence against those that came late.")
     attempt = models.IntegerField(default=0, help_text="The number of the attempt that runs or ran last.")
     crashes = models.SmallIntegerField(default=0, help_text="How many times its worker's process died in it.")
     host = models.ForeignKey(
-        "scheduling.Host", null=True, on_delete=models.DO_NOTHING, db_constraint=False, related_name="jobs"
+        "scheduling.Host",
+        null=True,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        db_index=False,
+        related_name="jobs",
     )
     process = models.IntegerField(null=True, help_text="The worker's process id.")
 
@@ -115,9 +130,24 @@ class Job(models.Model):
             models.UniqueConstraint(
                 name="job_tick", fields=["cron", "scheduled_for"], condition=Q(scheduled_for__isnull=False)
             ),
+            models.UniqueConstraint(name="job_key", fields=["name", "key"], condition=Q(holds_key=True)),
         ]
         indexes = [
-            models.Index(F("priority").desc(), "run_at", "id", name="job_due", condition=Q(state=State.PENDING)),
+            models.Index(
+                F("priority").desc(),
+                "run_at",
+                "id",
+                name="job_due",
+                condition=Q(state=State.PENDING, waits_for__isnull=True),
+            ),
+            models.Index(
+                fields=["expires_at"],
+                name="job_expires",
+                condition=Q(state=State.PENDING, expires_at__isnull=False),
+            ),
+            models.Index(fields=["retry_of"], name="job_retry_of", condition=Q(retry_of__isnull=False)),
+            models.Index(fields=["waits_for"], name="job_waits_for", condition=Q(waits_for__isnull=False)),
+            models.Index(fields=["parent"], name="job_parent", condition=Q(parent__isnull=False)),
             models.Index(fields=["host", "id"], name="job_claimed_by", condition=Q(state=State.IN_PROGRESS)),
             models.Index(fields=["cron", "-id"], name="job_of_cron", condition=Q(cron__isnull=False)),
             models.Index(

@@ -22,6 +22,7 @@ def drain() -> list[Job]:
     ran: dict[int, None] = {}
     try:
         for _ in range(MOST):
+            transitions.expire()
             found = look(functions.names())
             ticked = ticker.tick() if found.ticks else 0
             claims = [] if found.lane is None else transitions.claim(own.pk, functions.names(), found.lane, 1)
@@ -56,7 +57,11 @@ def advance(seconds: float | timedelta) -> list[Job]:
 def _next_due() -> datetime | None:
     """When something is next due that is not due yet: what is due and still there waits for something else."""
     now = clock.now()
-    moments = [transitions.next_due(functions.names(), after=now), ticker.next_tick(after=now)]
+    moments = [
+        transitions.next_due(functions.names(), after=now),
+        transitions.next_expiry(after=now),
+        ticker.next_tick(after=now),
+    ]
     return min((moment for moment in moments if moment is not None), default=None)
 
 

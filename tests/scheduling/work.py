@@ -209,3 +209,16 @@ def talk(lines: list[str], fail: bool = False) -> None:
         logging.getLogger("tests.work").info(line)
     if fail:
         raise ValueError("after all that")
+
+
+@mutation(name="work.schedules")
+def schedules(calls: int) -> None:
+    for n in range(calls):
+        scheduler.now(noop, {"n": n})
+
+
+@action(name="work.cancels_itself_and_schedules")
+def cancels_itself_and_schedules() -> None:
+    scheduler.now(noop, {"n": 1})
+    scheduler.cancel(context.job_id or 0, interrupt=False)
+    scheduler.now(noop, {"n": 2})

@@ -1,0 +1,254 @@
+"""Keys and their modes, expiry, and the verbs on many jobs."""
+
+from __future__ import annotations
+
+import threading
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+
+from scheduling import scheduler, testing
+from scheduling.exceptions import InvalidOption
+from scheduling.models import Job, PastAttempt, State
+from tests.scheduling import work
+
+pytestmark = pytest.mark.django_db
+
+
+def add(a=1, **options):
+    return scheduler.now(work.add, {"a": a}, **{"key": "k"} | options)
+
+
+class TestKeep:
+    def test_a_second_call_gives_back_the_first_job(self):
+        first, second = add(1), add(2)
+        assert (first.created, second.created) == (True, False)
+        assert (second.pk, second.args) == (first.pk, {"a": 1})
+
+    def test_a_finished_job_is_given_back_too(self):
+        first = add()
+        testing.drain()
+        assert add().pk == first.pk
+
+    def test_once_its_record_is_gone_the_key_is_free(self, clock):
+        first = add()
+        testing.drain()
+        clock.jump(100)
+        assert scheduler.cleanup(60) == 1
+        assert add().pk != first.pk
+
+    def test_keys_are_of_a_function(self):
+        assert scheduler.now(work.noop, key="k").pk != add().pk
+
+    def test_bulk_takes_keys_too(self):
+        calls = [scheduler.Call(work.add, {"a": n}, key="k" if n % 2 else None) for n in range(4)]
+        jobs = scheduler.bulk(calls)
+        assert [job.created for job in jobs] == [True, True, True, False]
+        assert jobs[1].pk == jobs[3].pk
+        assert [job.args["a"] for job in jobs] == [0, 1, 2, 1]
+
+
+class TestReplace:
+    def test_a_pending_job_takes_the_new_arguments_time_and_options(self, clock):
+        first = scheduler.run_after(3600, work.add, {"a": 1}, key="k")
+        second = add(2, key_mode="replace", priority=5, retry=True)
+        assert (second.pk, second.created) == (first.pk, False)
+        assert (second.args["a"], second.run_at, second.priority) == (2, clock.now(), 5)
+        assert [job.result for job in testing.drain()] == [3]
+
+    def test_one_that_has_been_attempted_is_left_alone(self, clock):
+        first = scheduler.now(work.flaky, {"until": 2}, key="k")
+        testing.drain()
+        second = scheduler.now(work.flaky, {"until": 1}, key="k", key_mode="replace")
+        assert second.created
+        assert second.pk != first.pk
+
+    def test_a_finished_one_gives_its_key_away_and_keeps_its_record(self):
+        first = add()
+        testing.drain()
+        second = add(2, key_mode="replace")
+        assert second.created
+        assert list(Job.objects.filter(key="k").order_by("pk").values_list("pk", "holds_key")) == [
+            (first.pk, False),
+            (second.pk, True),
+        ]
+
+
+class TestDebounce:
+    def test_each_call_puts_it_off_until_max_wait_after_the_first(self, clock):
+        began = clock.now()
+        for second in range(5):
+            job = scheduler.run_after(
+                2, work.add, {"a": second}, key="k", key_mode="debounce", max_wait=timedelta(seconds=5)
+            )
+            assert job.run_at == min(clock.now() + timedelta(seconds=2), began + timedelta(seconds=5))
+            clock.jump(1)
+        assert [job.result for job in testing.drain()] == [5]
+        assert Job.objects.count() == 1
+
+
+class TestThrottle:
+    def test_one_job_a_window_finished_or_not(self, clock):
+        first = add(1, key_mode="throttle", window=10)
+        testing.drain()
+        clock.jump(9.9)
+        assert add(2, key_mode="throttle", window=10).pk == first.pk
+        clock.jump(0.2)
+        assert add(3, key_mode="throttle", window=10).created
+
+
+class TestKeepLast:
+    @pytest.fixture
+    def running(self, clock):
+        """A run between two attempts: it has begun, and has not ended."""
+        job = scheduler.now(work.flaky, {"until": 2}, key="k", key_mode="keep_last")
+        testing.drain()
+        assert scheduler.get(job.pk).attempt == 1
+        return job
+
+    def wait(self, until):
+        return scheduler.now(work.flaky, {"until": until}, key="k", key_mode="keep_last")
+
+    def test_one_waits_with_the_newest_arguments_until_the_running_one_has_ended(self, clock, running):
+        waiting, newer = self.wait(0), self.wait(1)
+        assert (waiting.created, newer.created) == (True, False)
+        assert newer.pk == waiting.pk
+        assert testing.drain() == []
+        testing.advance(60)
+        assert [job.state for job in Job.objects.order_by("pk")] == [State.SUCCESS] * 2
+        assert scheduler.get(waiting.pk).started_at >= scheduler.get(running.pk).finished_at
+        assert scheduler.get(waiting.pk).args == {"until": 1}
+
+    def test_it_also_starts_when_the_running_one_is_canceled(self, clock, running):
+        waiting = self.wait(1)
+        scheduler.cancel(running)
+        assert [job.pk for job in testing.drain()] == [waiting.pk]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"key": ""},
+        {"key": "x" * 201},
+        {"key": 3},
+        {"key": "k", "key_mode": "newest"},
+        {"key": "k", "key_mode": "throttle"},
+        {"key": "k", "window": 3},
+        {"key": "k", "max_wait": 3},
+        {"key": None, "key_mode": "replace"},
+        {"expires": -1},
+        {"expires": float("nan")},
+        {"expires": 5, "run_after": 10},
+    ],
+)
+def test_nonsense_is_refused_and_nothing_is_scheduled(options):
+    with pytest.raises(InvalidOption):
+        scheduler.bulk([scheduler.Call(work.add, {"a": 1}, **options)])
+    assert not Job.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_many_calls_at_once_one_makes_the_job():
+    made, errors = [], []
+
+    def call(n):
+        try:
+            made.append(add(n))
+        except BaseException as error:
+            errors.append(error)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=call, args=[n]) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+    assert Job.objects.count() == 1
+    assert sum(job.created for job in made) == 1
+
+
+class TestExpiry:
+    def test_a_job_that_has_not_begun_by_then_is_canceled(self, clock):
+        late = scheduler.now(work.add, {"a": 1}, expires=10, on_complete=work.noted)
+        clock.jump(10)
+        ran = testing.drain()
+        late.refresh_from_db()
+        assert (late.state, late.error, late.attempt) == (State.CANCELED, "expired", 0)
+        assert [job.name for job in ran] == ["work.noted"]
+
+    def test_one_that_began_in_time_is_not(self, clock):
+        job = scheduler.now(work.flaky, {"until": 2}, expires=clock.now() + timedelta(seconds=0.5))
+        testing.drain()
+        testing.advance(60)
+        assert scheduler.status(job.pk) == State.SUCCESS
+
+
+class TestMany:
+    def test_cancel_all_takes_a_filter_and_spares_what_comes_after(self):
+        wanted = scheduler.bulk([scheduler.Call(work.add, {"a": n}) for n in range(3)])
+        other = scheduler.now(work.noop)
+        with pytest.raises(InvalidOption):
+            scheduler.cancel_all()
+        assert scheduler.cancel_all(work.add) == 3
+        assert {scheduler.status(job.pk) for job in wanted} == {State.CANCELED}
+        assert scheduler.cancel_all(state="pending") == 1
+        assert scheduler.status(other.pk) == State.CANCELED
+        assert scheduler.cancel_all(everything=True) == 0
+
+    def test_cancel_all_goes_through_more_than_one_batch(self, monkeypatch):
+        monkeypatch.setattr(scheduler, "BATCH", 2)
+        scheduler.bulk([scheduler.Call(work.add, {"a": n}, on_complete=work.noted) for n in range(5)])
+        assert scheduler.cancel_all(work.add) == 5
+        assert [job.name for job in testing.drain()] == ["work.noted"] * 5
+
+    def test_reschedule_moves_a_pending_job_only(self, clock):
+        job = scheduler.run_after(100, work.add, {"a": 1})
+        assert scheduler.reschedule(job, clock.now()) is True
+        assert len(testing.drain()) == 1
+        assert scheduler.reschedule(job, clock.now()) is False
+
+    def test_cleanup_removes_old_finished_jobs_with_their_attempts(self, clock, monkeypatch):
+        monkeypatch.setattr(scheduler, "BATCH", 2)
+        scheduler.now(work.flaky, {"until": 3})
+        testing.advance(60)
+        scheduler.bulk([scheduler.Call(work.add, {"a": n}) for n in range(5)])
+        testing.drain()
+        clock.jump(3600)
+        fresh, waiting = scheduler.now(work.noop), scheduler.run_after(60, work.noop)
+        testing.drain()
+        assert PastAttempt.objects.count() == 2
+        assert scheduler.cleanup(60, fn=work.flaky) == 1
+        assert scheduler.cleanup(60, states=["failed"]) == 0
+        assert scheduler.cleanup(timedelta(minutes=1)) == 5
+        assert set(Job.objects.values_list("pk", flat=True)) == {fresh.pk, waiting.pk}
+        assert not PastAttempt.objects.exists()
+
+
+class TestWhatARunningFunctionSchedules:
+    def test_at_most_a_thousand_calls(self):
+        job = scheduler.now(work.schedules, {"calls": 1000})
+        too_many = scheduler.now(work.schedules, {"calls": 1001})
+        testing.drain()
+        assert scheduler.status(job.pk) == State.SUCCESS
+        assert "may 1,000" in scheduler.get(too_many.pk).error
+        assert Job.objects.filter(name="work.noop").count() == 1000
+
+    def test_its_jobs_point_to_it(self):
+        job = scheduler.now(work.schedules, {"calls": 2})
+        testing.drain()
+        assert set(Job.objects.filter(name="work.noop").values_list("parent", flat=True)) == {job.pk}
+
+    def test_what_a_canceled_action_schedules_is_stored_as_canceled(self):
+        job = scheduler.now(work.cancels_itself_and_schedules)
+        testing.drain()
+        assert scheduler.status(job.pk) == State.CANCELED
+        children = Job.objects.filter(parent=job).order_by("pk")
+        assert [child.state for child in children] == [State.SUCCESS, State.CANCELED]
+
+
+def test_outside_of_a_function_nothing_is_counted():
+    scheduler.bulk([scheduler.Call(work.noop) for _ in range(1001)])
+    assert Job.objects.count() == 1001
