@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from django.apps import apps
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
 from scheduling import calls, clock, functions, jsontext, schedules
 from scheduling.conf import conf
@@ -102,10 +102,11 @@ def register(name: str, schedule: str | Every, fn: Target, args: Arguments = Non
     Raises AlreadyExists, InvalidSchedule, InvalidArguments, InvalidOption or NotFound.
     """
     declaration = _declaration(name, _spec(schedule), fn, args, options)
-    with transaction.atomic(using=conf().database):
-        if Cron.objects.filter(key=name).exists():
-            raise AlreadyExists(f"a cron named {name!r} is there already")
-        return _create(name, declaration, first_now=False)
+    try:
+        with transaction.atomic(using=conf().database):
+            return _create(name, declaration, first_now=False)
+    except IntegrityError as error:
+        raise AlreadyExists(f"a cron named {name!r} is there already") from error
 
 
 def get(name: str) -> Cron:
@@ -128,7 +129,7 @@ def delete(name: str) -> None:
 
     with transaction.atomic(using=conf().database):
         cron = _locked(name)
-        for job in Job.objects.pending().filter(cron=name):
+        for job in Job.objects.pending().filter(cron=name).select_for_update():  # so that none begins meanwhile
             scheduler.cancel(job)
         cron.delete()
 
@@ -301,11 +302,15 @@ def _follow(cron: Cron, new: Declaration) -> bool:
 
 
 def _apply(cron: Cron, wanted: Declaration) -> None:
-    when = (cron.spec, cron.timezone)
+    when, was_paused = (cron.spec, cron.timezone), cron.paused
     for name, value in asdict(wanted).items():
         setattr(cron, name, value)
-    if when != (cron.spec, cron.timezone) or cron.retired_at or cron.broken or cron.next_tick_at is None:
+    resumed = was_paused and not cron.paused
+    moved = resumed or when != (cron.spec, cron.timezone) or cron.retired_at or cron.broken
+    if moved or cron.next_tick_at is None:
         cron.next_tick_at = _next(cron, clock.now())
+    if resumed:
+        cron.paused_reason, cron.paused_at = "", None
     cron.retired_at, cron.broken = None, ""
     cron.save()
 

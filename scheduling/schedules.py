@@ -124,6 +124,17 @@ def upcoming(
     return found
 
 
+def newest(schedule: Schedule, *, after: datetime, until: datetime, anchor: datetime, n: int) -> list[datetime]:
+    """The last `n` ticks after `after` and not after `until`, however many there were before them."""
+    window = timedelta(hours=1)
+    while True:
+        start = max(after, until - window)
+        found = upcoming(schedule, after=start, anchor=anchor, until=until)
+        if len(found) >= n or start == after:
+            return found[-n:]
+        window *= 4
+
+
 def following(schedule: Schedule, after: datetime, anchor: datetime) -> datetime:
     """The first tick after a moment."""
     return upcoming(schedule, after=after, anchor=anchor, n=1)[0]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import transaction
+from django.db import DataError, IntegrityError, transaction
 
 from scheduling import clock, jsontext, schedules
 from scheduling.cluster.look import NAMES
@@ -111,16 +111,34 @@ def next_tick(after: datetime) -> datetime | None:
 
 
 def tick() -> int:
-    """Decide every due tick, in one transaction, and give how many jobs were made."""
+    """Decide every due tick, in one transaction, and give how many jobs were made.
+
+    Where that fails each cron is decided by itself, so that the row to blame is marked as broken alone.
+    """
+    try:
+        with transaction.atomic(using=conf().database):
+            return _tick(_due())
+    except (DataError, IntegrityError) as error:
+        logger.warning("cron.one_by_one: %s", str(error).strip().splitlines()[0])
+    made = 0
     with transaction.atomic(using=conf().database):
-        due = _due()
-        unfinished = _unfinished([cron.key for cron in due])
-        decisions = [made for cron in due if (made := _decided(cron, *unfinished.get(cron.key, (0, 0))))]
-        jobs = insert([_job(d) for d in decisions if d.run], skip_duplicates=True)
-        for decision in decisions:
-            if decision.skipped:
-                _record_skipped(decision, unfinished.get(decision.due.key, (0, 0))[1])
-        _move([d for d in decisions if d.next_tick_at])
+        for cron in _due():
+            try:
+                with transaction.atomic(using=conf().database):
+                    made += _tick([cron])
+            except (DataError, IntegrityError) as error:
+                _break(cron, error)
+    return made
+
+
+def _tick(due: list[Due]) -> int:
+    unfinished = _unfinished([cron.key for cron in due])
+    decisions = [made for cron in due if (made := _decided(cron, *unfinished.get(cron.key, (0, 0))))]
+    jobs = insert([_job(d) for d in decisions if d.run], skip_duplicates=True)
+    for decision in decisions:
+        if decision.skipped:
+            _record_skipped(decision, unfinished.get(decision.due.key, (0, 0))[1])
+    _move([d for d in decisions if d.next_tick_at])
     for decision in decisions:
         logger.debug("cron.ticked cron=%s run=%s skipped=%s", decision.due.key, decision.run, len(decision.skipped))
     return len(jobs)
@@ -132,14 +150,17 @@ def decide(due: Due, unfinished: int) -> Decision:
     Raises InvalidSchedule where its row cannot be read.
     """
     schedule = schedules.parse(due.spec, due.timezone)
-    jsontext.loads(due.arguments)
+    _check_json(due)
+    room = {Overlap.SKIP: 1, Overlap.QUEUE: 2}.get(Overlap(due.overlap), unfinished + 1) > unfinished
+    missed = due.now - due.next_tick_at > ON_TIME
+    one_by_one = missed and due.catch_up == CatchUp.ALL
+    if one_by_one and not room:
+        return Decision(due)
     later = schedules.upcoming(schedule, after=due.next_tick_at, anchor=due.anchor, until=due.now, n=COUNTED)
     ticks = [due.next_tick_at, *later]
     future = schedules.following(schedule, due.now, due.anchor)
-    room = {Overlap.SKIP: 1, Overlap.QUEUE: 2}.get(Overlap(due.overlap), unfinished + 1) > unfinished
-    missed = due.now - ticks[0] > ON_TIME
-    if missed and due.catch_up == CatchUp.ALL:
-        return _one_by_one(due, ticks, room, future)
+    if one_by_one:
+        return _one_by_one(due, schedule, ticks, future)
     if not room:
         return Decision(due, None, ticks, "the run before had not ended", future)
     if missed and due.catch_up == CatchUp.NONE:
@@ -151,13 +172,24 @@ def decide(due: Due, unfinished: int) -> Decision:
 _MISSED = "nothing ran at that time"
 
 
-def _one_by_one(due: Due, ticks: list[datetime], room: bool, future: datetime) -> Decision:
+def _one_by_one(due: Due, schedule: schedules.Schedule, ticks: list[datetime], future: datetime) -> Decision:
     """catch_up="all": the oldest missed tick runs when the run before it has ended; too old ones are skipped."""
-    if not room:
-        return Decision(due)
     most = conf().late_ticks
-    kept = ticks[-most:]
-    return Decision(due, kept[0], ticks[:-most], _MISSED, kept[1] if len(kept) > 1 else future)
+    kept, dropped = ticks[-most:], ticks[:-most]
+    if len(ticks) > COUNTED:  # there may be more, and the newest are those to run
+        kept = schedules.newest(schedule, after=due.next_tick_at, until=due.now, anchor=due.anchor, n=most)
+    return Decision(due, kept[0], dropped, _MISSED, kept[1] if len(kept) > 1 else future)
+
+
+def _check_json(due: Due) -> None:
+    """What the row says in JSON goes into its jobs, where it must not be found unreadable."""
+    for name, text in (("arguments", due.arguments), ("policy", due.policy or "{}")):
+        try:
+            value = jsontext.loads(text)
+        except ValueError as error:
+            raise InvalidSchedule(f"its {name} are no JSON: {error}") from error
+        if not isinstance(value, dict):
+            raise InvalidSchedule(f"its {name} are no JSON object")
 
 
 def _due() -> list[Due]:
@@ -191,10 +223,16 @@ def _unfinished(keys: list[str]) -> dict[str, tuple[int, int]]:
 def _decided(due: Due, unfinished: int, _oldest: int) -> Decision | None:
     try:
         return decide(due, unfinished)
-    except (InvalidSchedule, ValueError) as error:
-        Cron.objects.filter(pk=due.id).update(broken=str(error)[:1000])
-        logger.error("cron.broken cron=%s: %s", due.key, error)
+    except Exception as error:  # whatever somebody wrote into the row
+        _break(due, error)
         return None
+
+
+def _break(due: Due, error: Exception) -> None:
+    """Mark a cron as broken: it ticks no more until it is changed or resumed."""
+    words = str(error).strip() or type(error).__name__
+    Cron.objects.filter(pk=due.id).update(broken=words[:1000])
+    logger.error("cron.broken cron=%s: %s", due.key, words)
 
 
 def _job(decision: Decision) -> NewJob:

@@ -20,14 +20,16 @@ class Clock:
     @contextmanager
     def __call__(self, start: datetime | None = None, crons: Sequence[str] = ()) -> Iterator[Clock]:
         """Stop the clock at `start` (an aware datetime; the present by default) until the block ends."""
-        before = ticker.only_declared
+        if start is not None and start.utcoffset() is None:
+            raise ValueError(f"a clock starts at an aware datetime (with a time zone), not {start!r}")
+        before = (app_clock.now() if app_clock.is_set() else None, ticker.only_declared)
         app_clock.set_time(start or app_clock.now())
         ticker.only_declared = set(crons)
         try:
             yield self
         finally:
-            app_clock.set_time(None)
-            ticker.only_declared = before
+            app_clock.set_time(before[0])
+            ticker.only_declared = before[1]
 
     def now(self) -> datetime:
         """The time by the clock in force."""

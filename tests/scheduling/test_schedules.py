@@ -205,6 +205,15 @@ def test_until_includes_the_instant_itself():
     assert len(schedules.upcoming(schedule, after=START, anchor=START, until=START + timedelta(minutes=2))) == 2
 
 
+@pytest.mark.parametrize("spec", [7, "*/7 * * * *", "0 0 1 * *"])
+@pytest.mark.parametrize("n", [1, 20])
+def test_newest(spec, n):
+    schedule, until = parse(spec), START + timedelta(days=30)
+    for after in (START, until - timedelta(hours=2), until):
+        every = schedules.upcoming(schedule, after=after, anchor=START, until=until)
+        assert schedules.newest(schedule, after=after, until=until, anchor=START, n=n) == every[-n:]
+
+
 @pytest.mark.parametrize(
     ("spec", "words"),
     [

@@ -1,0 +1,5 @@
+"""Filled by each test."""
+
+from scheduling import Crons
+
+crons = Crons()
