@@ -63,7 +63,7 @@ class SyncLogAdmin(BigTableAdmin):
     @admin.display(description="Job")
     def job(self, log: SyncLog) -> SafeString | str:
         if log.job_id is None:
-            return "a command"
+            return "command"
         again = f", attempt {log.attempt}" if log.attempt > 1 else ""
         return format_html(
             '<a href="{}">#{}</a>{}', reverse("admin:scheduling_job_change", args=[log.job_id]), log.job_id, again

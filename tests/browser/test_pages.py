@@ -1,0 +1,128 @@
+"""The admin in a real browser: it draws, in light, dark and narrow; it keeps itself fresh; its buttons work.
+
+Screenshots go to the folder that SCREENSHOTS names, else to pytest's own.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+
+from scheduling import crons, scheduler, testing
+from scheduling.models import Cron, Job
+from tests.browser.chromium import Chromium, found
+from tests.scheduling.admin.functions import fine, loud
+
+pytestmark = [
+    pytest.mark.skipif(found() is None, reason="no Chromium on this machine"),
+    pytest.mark.django_db(transaction=True),
+]
+
+LOOKS = {
+    "light": {"width": 1440, "height": 900},
+    "dark": {"width": 1440, "height": 900, "dark": True},
+    "phone": {"width": 400, "height": 800},
+}
+PENDING = "document.querySelector('.tile-pending strong').textContent"
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
+    browser = Chromium(tmp_path_factory.mktemp("chromium"))
+    yield browser
+    browser.close()
+
+
+@pytest.fixture
+def browser(chromium: Chromium, live_server, db) -> Chromium:
+    """The browser, in which an administrator is logged in."""
+    client = Client()
+    client.force_login(User.objects.create_superuser("admin"))
+    cookie = client.cookies["sessionid"].value
+    chromium.send("Network.setCookie", name="sessionid", value=cookie, url=live_server.url)
+    chromium.look_at(**LOOKS["light"])
+    return chromium
+
+
+@pytest.fixture
+def ran(db) -> dict[str, str]:
+    """Some history, and the pages to look at."""
+    cron = crons.register("look-around", 3600, fine, {"n": 3}, description="Looks around once an hour.")
+    crons.run_now("look-around")
+    failed = scheduler.now(loud, {"note": "no luck"}, retry=False)
+    testing.drain()
+    scheduler.run_after(3600, fine)
+    return {
+        "dashboard": "/admin/",
+        "jobs": "/admin/scheduling/job/",
+        "job": f"/admin/scheduling/job/{failed.pk}/change/",
+        "crons": "/admin/scheduling/cron/",
+        "cron": f"/admin/scheduling/cron/{cron.pk}/change/",
+        "hosts": "/admin/scheduling/host/",
+        "exchanges": "/admin/markets/exchange/",
+        "markets": "/admin/markets/market/",
+    }
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_every_page_draws(browser, live_server, ran, tmp_path, look):
+    browser.look_at(**LOOKS[look])
+    folder = Path(os.environ.get("SCREENSHOTS", tmp_path))
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, path in ran.items():
+        browser.open(live_server.url + path)
+        assert browser.shoot(folder / f"{look}-{name}.png").startswith(b"\x89PNG")
+        assert browser.run("document.documentElement.scrollWidth") <= LOOKS[look]["width"], name
+        assert browser.complaints() == [], name
+    background = browser.run("getComputedStyle(document.body).backgroundColor")
+    assert (background == "rgb(255, 255, 255)") == (look != "dark")
+
+
+def test_the_dashboard_keeps_itself_fresh(browser, live_server):
+    browser.open(f"{live_server.url}/admin/")
+    assert browser.run(PENDING) == "0"
+    scheduler.run_after(3600, fine)
+    browser.until(f"{PENDING} === '1'")
+    assert browser.complaints() == []
+
+
+def test_times_are_made_local_and_keep_going(browser, live_server, ran):
+    browser.send("Emulation.setTimezoneOverride", timezoneId="Asia/Tokyo")
+    browser.open(live_server.url + ran["job"])
+    time = browser.run("(t => [t.dateTime, t.title, t.textContent])(document.querySelector('time.when'))")
+    assert time[1].endswith("UTC")
+    assert time[1][:10] == time[0][:10]
+    assert time[2] not in time[1]
+    before = browser.run("document.querySelector('.ago').textContent")
+    browser.until(f"document.querySelector('.ago').textContent !== {before!r}")
+
+
+def test_a_cron_is_run_paused_and_resumed_by_its_buttons(browser, live_server, ran):
+    cron = crons.get("look-around")
+    browser.open(live_server.url + ran["cron"])
+    browser.press(".verb-run_now")
+    assert "Running now: look-around as #" in browser.run("document.querySelector('.messagelist').textContent")
+    assert Job.objects.filter(cron="look-around").count() == 2
+    browser.open(live_server.url + ran["crons"])
+    browser.press(f"[formaction*='/{cron.pk}/do/pause/']")
+    browser.run("document.querySelector('#reason').value = 'a look'")
+    browser.press(".submit-row [type=submit]")
+    assert Cron.objects.get(pk=cron.pk).paused_reason == "a look"
+    browser.open(live_server.url + ran["cron"])
+    browser.press(".verb-resume")
+    assert not Cron.objects.get(pk=cron.pk).paused
+
+
+def test_a_schedule_is_previewed_while_it_is_typed(browser, live_server, ran):
+    browser.open(live_server.url + ran["cron"])
+    write = "(f => {{ f.value = {!r}; f.dispatchEvent(new Event('input')) }})(document.querySelector('#id_spec'))"
+    browser.run(write.format("30 9 * * MON"))
+    browser.until("document.querySelectorAll('#preview tbody tr').length === 10")
+    browser.run(write.format("* * *"))
+    assert "has 3 fields" in browser.until("document.querySelector('#preview .error-line')?.textContent")
+    assert crons.get("look-around").spec == "3600"
