@@ -9,8 +9,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from scheduling import crons, retrier, scheduler, testing
+    from scheduling import crons, limits, retrier, scheduler, testing
     from scheduling.backoff import Retry
+    from scheduling.buckets import FixedWindow, RateLimit, TokenBucket
     from scheduling.calls import Call
     from scheduling.crons import Crons
     from scheduling.exceptions import Permanent, RetryAfter
@@ -20,12 +21,16 @@ if TYPE_CHECKING:
 __all__ = [
     "Call",
     "Crons",
+    "FixedWindow",
     "Permanent",
+    "RateLimit",
     "Retry",
     "RetryAfter",
+    "TokenBucket",
     "action",
     "context",
     "crons",
+    "limits",
     "mutation",
     "query",
     "retrier",
@@ -36,9 +41,12 @@ __all__ = [
 _HOMES = {
     "Call": "calls",
     "Crons": "crons",
+    "FixedWindow": "buckets",
     "Permanent": "exceptions",
+    "RateLimit": "buckets",
     "Retry": "backoff",
     "RetryAfter": "exceptions",
+    "TokenBucket": "buckets",
     "action": "functions",
     "context": "running",
     "mutation": "functions",

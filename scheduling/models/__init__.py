@@ -4,5 +4,19 @@ from scheduling.models.attempt import Attempt, PastAttempt
 from scheduling.models.cron import CatchUp, Cron, Overlap
 from scheduling.models.host import Host
 from scheduling.models.job import FINAL, Job, State
+from scheduling.models.limit import Limit, LimitKind, LimitLevel
 
-__all__ = ["FINAL", "Attempt", "CatchUp", "Cron", "Host", "Job", "Overlap", "PastAttempt", "State"]
+__all__ = [
+    "FINAL",
+    "Attempt",
+    "CatchUp",
+    "Cron",
+    "Host",
+    "Job",
+    "Limit",
+    "LimitKind",
+    "LimitLevel",
+    "Overlap",
+    "PastAttempt",
+    "State",
+]

@@ -1,0 +1,466 @@
+"""Rate limits on the database: what is granted, what is refused, what is written, and who comes first."""
+
+from __future__ import annotations
+
+import math
+import multiprocessing
+import pickle
+import random as chance
+import threading
+from datetime import datetime, timedelta
+from types import SimpleNamespace
+
+import pytest
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, connection, connections, transaction
+
+from scheduling import FixedWindow, TokenBucket, buckets, limits
+from scheduling.exceptions import InvalidOption, LimitImpossible, NotFound, RateLimited
+from scheduling.limits import Taken
+from scheduling.models import Limit, LimitKind, LimitLevel
+from scheduling.models import take as statements
+from scheduling.testing.processes import until
+from tests.scheduling.second import Elsewhere, blocked, elsewhere
+
+pytestmark = pytest.mark.django_db
+EMPTY = Taken(True, None)
+commits = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_defined_at_start(monkeypatch):
+    monkeypatch.setattr(limits, "_at_start", {})
+    monkeypatch.setattr(limits, "_unwritten", set())
+
+
+def rows():
+    return list(LimitLevel.objects.order_by("pk").values())
+
+
+class TestTokenBucket:
+    @pytest.fixture(autouse=True)
+    def _defined(self, clock):
+        limits.define("api", TokenBucket(rate=60, period=60, capacity=3))
+
+    def test_it_is_full_at_first_then_refills_evenly(self, clock):
+        assert [limits.take("api").ok for _ in range(4)] == [True, True, True, False]
+        clock.jump(0.5)
+        assert limits.value("api") == 0.5
+        assert limits.take("api") == Taken(False, 0.5)
+        clock.jump(0.5)
+        assert limits.take("api") == EMPTY
+        clock.jump(3600)
+        assert limits.value("api") == 3
+
+    def test_the_wait_that_a_refusal_names_is_exact(self, clock):
+        limits.take("api", count=3)
+        refused = limits.take("api", count=2)
+        assert refused == Taken(False, 2.0) and not refused
+        clock.jump(refused.retry_after - 1e-6)
+        assert not limits.take("api", count=2)
+        clock.jump(1e-6)
+        assert limits.take("api", count=2)
+
+    def test_a_refusal_writes_nothing(self, clock):
+        limits.take("api", count=2)
+        before = rows()
+        clock.jump(0.5)
+        assert not limits.take("api", count=2)
+        assert not limits.take("api", count=3)
+        assert rows() == before
+
+    def test_check_answers_as_take_does_and_writes_nothing(self, clock):
+        assert limits.check("api", count=3) == EMPTY
+        assert rows() == []
+        limits.take("api", count=2)
+        before = rows()
+        assert limits.check("api") == EMPTY
+        assert limits.check("api", count=2) == Taken(False, 1.0)
+        assert limits.check("api", count=4, reserve=True) == Taken(True, 3.0)
+        assert rows() == before
+
+    def test_keys_have_tokens_of_their_own_and_none_is_another(self):
+        assert limits.take("api", count=3)
+        for key in ("", "a", "A", 5, "None", "é\u2028'\"%s"):
+            assert limits.take("api", key=key, count=3)
+            assert not limits.take("api", key=key)
+        assert limits.value("api", key="5") == 0
+        assert limits.value("api", key="b") == 3
+
+    def test_a_count_of_zero_is_granted_unless_tokens_are_reserved_ahead(self):
+        limits.take("api", count=3)
+        assert limits.take("api", count=0) == EMPTY
+        limits.take("api", count=1, reserve=True)
+        assert limits.take("api", count=0) == Taken(False, 1.0)
+
+    def test_parts_of_tokens(self, clock):
+        assert limits.take("api", count=2.75)
+        assert limits.value("api") == 0.25
+        assert not limits.take("api", count=0.26)
+
+    def test_a_clock_set_back_gives_nothing(self, clock):
+        limits.take("api", count=3)
+        clock.jump(-1)
+        assert limits.value("api") == 0
+        clock.jump(-3600)
+        assert limits.value("api") == 0
+        limits.take("api", count=0)
+        clock.jump(1)
+        assert limits.value("api") == 1
+
+
+class TestFixedWindow:
+    def test_tokens_come_at_the_beginning_of_each_window_and_roll_over(self, clock):
+        start = clock.now() - timedelta(seconds=10)
+        limits.define("w", FixedWindow(5, 60, capacity=8, start=start))
+        assert limits.take("w", count=6)
+        assert limits.take("w", count=3) == Taken(False, 50.0)
+        clock.jump(49.999999)
+        assert limits.value("w") == 2
+        clock.jump(0.000001)
+        assert limits.value("w") == 7
+        clock.jump(60)
+        assert limits.value("w") == 8
+
+    def test_a_reservation_waits_for_as_many_windows_as_it_takes(self, clock):
+        limits.define("w", FixedWindow(5, 60, start=clock.now()))
+        clock.jump(1)
+        assert limits.take("w", count=5) == EMPTY
+        assert limits.take("w", count=5, reserve=True) == Taken(True, 59.0)
+        assert limits.take("w", count=1, reserve=True) == Taken(True, 119.0)
+
+    def test_without_a_start_each_key_begins_at_a_time_of_chance_drawn_once(self, clock, random):
+        limits.define("w", FixedWindow(1, 60))
+        random(0.25)
+        limits.take("w", "a")
+        random(0.5)
+        limits.take("w", "b")
+        waits = [limits.take("w", key).retry_after for key in "abab"]
+        assert waits == [45.0, 30.0] * 2
+        clock.jump(45)
+        assert [limits.take("w", key).ok for key in "ab"] == [True, True]
+        assert [limits.take("w", key).retry_after for key in "ab"] == [60.0, 45.0]
+
+    def test_all_keys_begin_together_with_a_start(self, clock):
+        limits.define("w", FixedWindow(1, 60, start=clock.now() + timedelta(seconds=10)))
+        for key in "ab":
+            limits.take("w", key)
+            assert limits.take("w", key).retry_after == 10.0
+
+
+class TestReservations:
+    def test_they_go_below_zero_and_say_how_long_to_wait(self, clock):
+        limits.define("api", TokenBucket(rate=1, period=1, capacity=2))
+        assert [limits.take("api", reserve=True).retry_after for _ in range(4)] == [None, None, 1.0, 2.0]
+        assert limits.value("api") == -2
+        assert limits.take("api") == Taken(False, 3.0)
+        clock.jump(2)
+        assert limits.value("api") == 0
+
+    def test_max_reserved_bounds_them(self, clock):
+        limits.define("api", TokenBucket(rate=1, period=1, capacity=2, max_reserved=3))
+        assert limits.take("api", count=4, reserve=True) == Taken(True, 2.0)
+        before = rows()
+        assert limits.take("api", count=2, reserve=True) == Taken(False, 4.0)
+        assert rows() == before
+        assert limits.take("api", count=1, reserve=True) == Taken(True, 3.0)
+
+    def test_the_first_use_may_be_one(self, clock):
+        limits.define("api", TokenBucket(rate=1, period=1, max_reserved=1))
+        assert limits.take("api", count=2, reserve=True) == Taken(True, 1.0)
+
+    def test_throws_raises_on_a_refusal_only(self, clock):
+        limits.define("api", TokenBucket(rate=1, period=1, max_reserved=1))
+        assert limits.take("api", throws=True)
+        assert limits.check("api", reserve=True, throws=True) == Taken(True, 1.0)
+        assert limits.take("api", reserve=True, throws=True) == Taken(True, 1.0)
+        for verb in (limits.take, limits.check):
+            with pytest.raises(RateLimited, match="api") as caught:
+                verb("api", throws=True)
+            assert caught.value.retry_after == 2.0
+        assert pickle.loads(pickle.dumps(caught.value)).retry_after == 2.0
+
+
+class TestRefusedOutright:
+    @pytest.mark.parametrize("verb", [limits.take, limits.check])
+    def test_a_count_that_can_never_be_granted(self, verb):
+        limits.define("api", TokenBucket(rate=10, period=1, max_reserved=5))
+        with pytest.raises(LimitImpossible, match=r"^Rate limit api count 11 exceeds 10\.$"):
+            verb("api", count=11)
+        with pytest.raises(LimitImpossible, match=r"^Rate limit api count 15\.5 exceeds 15\.$"):
+            verb("api", count=15.5, reserve=True)
+        limits.define("api", TokenBucket(rate=10, period=1))
+        assert verb("api", count=10_000, reserve=True).ok
+
+    def test_also_while_the_limit_is_exhausted(self):
+        limits.define("api", TokenBucket(rate=1, period=60))
+        limits.take("api")
+        with pytest.raises(LimitImpossible):
+            limits.take("api", count=2)
+
+    @pytest.mark.parametrize("verb", [limits.take, limits.check, limits.value, limits.reset])
+    def test_an_unknown_limit(self, verb):
+        with pytest.raises(NotFound, match="nowhere"):
+            verb("nowhere")
+
+    @pytest.mark.parametrize("count", [-1, math.nan, math.inf, True, "1"])
+    def test_a_count_that_is_none(self, count):
+        limits.define("api", TokenBucket(rate=1, period=1))
+        for verb in (limits.take, limits.check):
+            with pytest.raises(InvalidOption, match="count"):
+                verb("api", count=count)
+
+    @pytest.mark.parametrize("key", [True, 1.5, "x" * 201, "a\0", "\ud800", b"a"])
+    def test_a_key_that_cannot_be_stored(self, key):
+        limits.define("api", TokenBucket(rate=1, period=1))
+        for verb in (limits.take, limits.check, limits.value, limits.reset):
+            with pytest.raises(InvalidOption, match="key"):
+                verb("api", key=key)
+
+    def test_a_definition_that_cannot_be(self):
+        for name in ("", "x" * 101, "a\n", None):
+            with pytest.raises(InvalidOption, match="name"):
+                limits.define(name, TokenBucket(rate=1, period=1))
+        with pytest.raises(InvalidOption, match="TokenBucket"):
+            limits.define("api", {"rate": 1})
+
+
+class TestDefine:
+    def test_it_is_idempotent_and_costs_one_read(self, django_assert_num_queries):
+        limits.define("api", FixedWindow(rate=1, period=0.1, start=datetime.fromisoformat("2026-01-01T00:00+02:00")))
+        with django_assert_num_queries(1):
+            limits.define("api", FixedWindow(rate=1, period=0.1, start=datetime.fromisoformat("2025-12-31T22:00Z")))
+        assert Limit.objects.count() == 1
+
+    def test_a_changed_one_is_in_force_at_once_and_tokens_are_kept(self, clock):
+        limits.define("api", TokenBucket(rate=60, period=60))
+        limits.take("api", count=59)
+        limits.define("api", TokenBucket(rate=1, period=60, capacity=100))
+        assert limits.value("api") == 1
+        clock.jump(60)
+        assert limits.value("api") == 2
+        limits.define("api", FixedWindow(rate=10, period=60, capacity=1))
+        assert limits.value("api") == 1
+        assert Limit.objects.get().kind == LimitKind.FIXED_WINDOW
+
+    def test_what_an_operator_edits_is_kept_until_the_code_changes(self):
+        limits.define("api", TokenBucket(rate=60, period=60))
+        row = Limit.objects.get()
+        row.rate = 5
+        row.save()
+        limits.define("api", TokenBucket(rate=60, period=60))
+        assert limits.value("api") == 5
+        limits.define("api", TokenBucket(rate=61, period=60))
+        assert limits.value("api") == 61
+
+    def test_while_the_apps_load_no_query_is_made_and_it_is_written_at_its_first_use(
+        self, monkeypatch, django_assert_num_queries
+    ):
+        monkeypatch.setattr(limits, "apps", SimpleNamespace(ready=False))
+        with django_assert_num_queries(0):
+            limits.define("api", TokenBucket(rate=2, period=1))
+        monkeypatch.undo()
+        monkeypatch.setattr(limits, "_at_start", {"api": TokenBucket(rate=2, period=1)})
+        monkeypatch.setattr(limits, "_unwritten", {"api"})
+        assert limits.take("api", count=2)
+        Limit.objects.all().delete()  # as a test's flush does
+        monkeypatch.setattr(limits, "_unwritten", set())
+        assert limits.take("api", count=2)
+        Limit.objects.all().delete()
+        limits.sync()
+        assert limits.value("api") == 2
+
+    def test_the_form_and_the_row_refuse_what_cannot_be(self):
+        limits.define("api", TokenBucket(rate=60, period=60))
+        row = Limit.objects.get()
+        row.rate = -1
+        with pytest.raises(ValidationError, match="rate"):
+            row.full_clean()
+        with pytest.raises(InvalidOption, match="rate"):
+            row.save()
+        with pytest.raises(IntegrityError), transaction.atomic():
+            Limit.objects.update(shards=0)
+
+
+class TestReset:
+    def test_the_next_use_starts_full(self, clock):
+        limits.define("api", TokenBucket(rate=2, period=60))
+        for key in (None, "a", "b"):
+            limits.take("api", key, count=2)
+        assert (limits.reset("api"), limits.reset("api", "a"), limits.reset("api", "c")) == (1, 1, 0)
+        assert [limits.value("api", key) for key in (None, "a", "b")] == [2, 2, 0]
+
+    def test_everything_goes_in_bounded_batches(self, monkeypatch, django_assert_max_num_queries):
+        limits.define("api", TokenBucket(rate=2, period=60))
+        limits.define("other", TokenBucket(rate=2, period=60))
+        for key in "abcde":
+            limits.take("api", key)
+            limits.take("other", key)
+        monkeypatch.setattr(limits, "RESET_BATCH", 2)
+        with django_assert_max_num_queries(9):
+            assert limits.reset("api", everything=True) == 5
+        assert LimitLevel.objects.count() == 5
+        with pytest.raises(InvalidOption):
+            limits.reset("api", "a", everything=True)
+
+
+class TestShards:
+    def test_two_share_what_there_is_and_each_call_takes_one_of_them(self, clock, random):
+        limits.define("api", TokenBucket(rate=10, period=10, shards=2))
+        random(0.9)
+        assert [limits.take("api").ok for _ in range(6)] == [True] * 5 + [False]
+        assert limits.value("api") == 5
+        random(0.1)
+        assert limits.take("api")
+        with pytest.raises(LimitImpossible, match=r"count 6 exceeds 5 per 2 shards\.$"):
+            limits.take("api", count=6)
+
+    def test_of_three_or_more_the_fuller_of_two_is_taken(self, clock, random):
+        limits.define("api", TokenBucket(rate=40, period=40, shards=4))
+        random(0)  # shards 0 and 1
+        for _ in range(10):
+            assert limits.take("api")
+        levels = LimitLevel.objects.order_by("shard").values_list("shard", "tokens")
+        assert list(levels) == [(0, 5_000_000), (1, 5_000_000)]
+
+    def test_what_neither_has_alone_both_give(self, clock, random):
+        limits.define("api", TokenBucket(rate=10, period=10, shards=4))  # 2.5 each
+        random(0)
+        assert limits.check("api", count=5) == EMPTY
+        assert limits.take("api", count=5) == EMPTY
+        assert limits.take("api") == limits.check("api") == Taken(False, 2.0)
+        clock.jump(2)
+        assert limits.take("api") == EMPTY
+        assert limits.value("api") == 5  # the other two are full
+        with pytest.raises(LimitImpossible, match=r"count 5.1 exceeds 5 per 4 shards\.$"):
+            limits.take("api", count=5.1)
+
+    def test_a_refused_pair_writes_nothing(self, clock, random, monkeypatch):
+        limits.define("api", TokenBucket(rate=10, period=10, shards=4))
+        random(0)
+        limits.take("api", count=4)
+        seen = statements.read("api", None)
+        before = rows()
+        call = statements.taking("api", None, 2_000_000, reserve=False)
+        assert statements.take_from_two(call, seen) is None
+        assert rows() == before
+
+    def test_together_they_never_give_more_than_the_whole(self, clock):
+        limits.define("api", TokenBucket(rate=30, period=30, shards=7))
+        assert 20 <= sum(limits.take("api").ok for _ in range(100)) <= 30
+
+
+class TestSameSumsInSQL:
+    """Seeded walks: each step the statement must do what the arithmetic says, which is tested against fractions."""
+
+    @pytest.mark.parametrize(
+        "limit",
+        [
+            TokenBucket(rate=60, period=60),
+            TokenBucket(rate=7, period=86_400, capacity=2.5),
+            TokenBucket(rate=1 / 3, period=1, capacity=10, max_reserved=5),
+            TokenBucket(rate=1e12, period=1e-6, max_reserved=1e12),
+            TokenBucket(rate=0.001, period=31_536_000, capacity=1e12),
+            FixedWindow(rate=7, period=60, capacity=11, max_reserved=4),
+            FixedWindow(rate=2.5, period=timedelta(days=366), start=0),
+        ],
+        ids=str,
+    )
+    def test_step_by_step(self, limit, clock):
+        limits.define("api", limit)
+        shard, dice, level = buckets.terms(limit), chance.Random(7), None
+        for _ in range(60):
+            clock.jump(dice.choice([0, 0, -1e-4, 1e-3, dice.random(), 1.5]) * limit.period.total_seconds() / 2)
+            now = buckets.since_1970(clock.now())
+            count, reserve = round(dice.random() * shard.capacity) / 1e6, dice.random() < 0.3
+            call = statements.taking("api", None, buckets.asked(count), reserve=reserve)
+            level = level or buckets.first(shard, now, call.phase / statements.CHANCE)
+            after = buckets.take(shard, [level], call.asked, now, reserve=reserve)
+            waited = statements.take(call)
+            assert waited == (None if after is None else buckets.wait(shard, after[0], now))
+            if after:
+                row = LimitLevel.objects.get()
+                level = buckets.Level(row.tokens, row.since)
+                assert level == after[0]
+
+
+def test_a_granted_take_is_one_query_and_a_refused_one_two(clock, django_assert_num_queries):
+    limits.define("api", TokenBucket(rate=1, period=60))
+    limits.define("wide", FixedWindow(rate=100, period=60, shards=10))
+    for queries in (1, 2):
+        with django_assert_num_queries(queries):
+            limits.take("api")
+    for _ in range(3):
+        with django_assert_num_queries(1):
+            limits.take("wide", "k", count=2, reserve=True)
+    with django_assert_num_queries(1):
+        limits.check("wide", "k")
+
+
+def test_it_goes_by_the_time_of_the_database():
+    limits.define("api", TokenBucket(rate=1, period=3600))
+    limits.take("api")
+    assert 3599 < limits.take("api").retry_after <= 3600
+
+
+@commits
+class TestTogether:
+    def test_a_take_that_is_rolled_back_has_taken_nothing(self):
+        limits.define("api", TokenBucket(rate=1, period=3600))
+        with transaction.atomic():
+            assert limits.take("api")
+            transaction.set_rollback(True)
+        assert limits.take("api")
+
+    @pytest.mark.parametrize("used", [False, True])
+    def test_who_waits_for_the_last_token_is_refused_when_the_first_commits(self, used):
+        self._contend(used, commit=True)
+
+    @pytest.mark.parametrize("used", [False, True])
+    def test_and_gets_it_when_the_first_rolls_back(self, used):
+        self._contend(used, commit=False)
+
+    def _contend(self, used, commit):
+        limits.define("api", TokenBucket(rate=2, period=3600))
+        if used:
+            limits.take("api")
+        with transaction.atomic():
+            assert limits.take("api", count=1 if used else 2)
+            second = Elsewhere(lambda: limits.take("api"))
+            if connection.vendor == "postgresql":
+                until(blocked, 10)
+            transaction.set_rollback(not commit)
+        assert second.result().ok is not commit
+
+    def test_a_refusal_in_plain_sight_waits_for_nobody(self):
+        if connection.vendor == "sqlite":
+            pytest.skip("SQLite has one writer at a time")
+        limits.define("api", TokenBucket(rate=2, period=3600))
+        limits.take("api", count=2)
+        with transaction.atomic():
+            limits.take("api", count=0)
+            assert not elsewhere(lambda: limits.take("api"))
+
+    @pytest.mark.parametrize("shards", [1, 4])
+    def test_many_threads_never_take_a_token_twice(self, shards):
+        limits.define("api", TokenBucket(rate=40, period=36_000, shards=shards))
+        barrier = threading.Barrier(4)
+
+        def work():
+            barrier.wait()
+            return sum(limits.take("api").ok for _ in range(25))
+
+        taken = sum(thread.result() for thread in [Elsewhere(work) for _ in range(4)])
+        assert taken == 40 if shards == 1 else 25 <= taken <= 40
+        assert limits.value("api") == pytest.approx(40 - taken, abs=0.1)
+
+    def test_many_processes_never_take_a_token_twice(self):
+        limits.define("api", TokenBucket(rate=40, period=36_000))
+        connections.close_all()
+        with multiprocessing.get_context("fork").Pool(3) as pool:
+            assert sum(pool.map(_take_twenty, range(3), chunksize=1)) == 40
+
+
+def _take_twenty(_):
+    connections.close_all()
+    return sum(limits.take("api").ok for _ in range(20))
