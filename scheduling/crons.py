@@ -63,9 +63,11 @@ class Crons:
             raise InvalidSchedule(f"{name}: a cron expression is text, not {expression!r}; seconds go to interval()")
         self._add(name, expression, fn, args, options)
 
-    def hourly(self, name: str, fn: Target, args: Arguments = None, *, minute: int = 0, **options: Any) -> None:
-        """Each hour at a minute."""
-        self._add(name, f"{minute} * * * *", fn, args, options)
+    def hourly(self, name: str, *call: Any, minute: int = 0, **options: Any) -> None:
+        """Each hour at a minute: hourly(name, [minute,] fn, args=None), or with minute= and fn=."""
+        if call and isinstance(call[0], int):
+            minute, *call = call  # type: ignore[assignment]
+        self.cron(name, f"{minute} * * * *", *call, **options)
 
     def daily(self, name: str, hour: int, minute: int, fn: Target, args: Arguments = None, **options: Any) -> None:
         """Each day at a time of the time zone."""
@@ -173,6 +175,8 @@ def preview(
     schedule: str | Every, timezone: str = "UTC", n: int = 10, after: datetime | None = None
 ) -> builtins.list[datetime]:
     """The next `n` instants of a schedule after a moment (now), in its time zone."""
+    if n < 0:
+        raise InvalidOption(f"n is 0 or more, not {n!r}")
     parsed = schedules.parse(_spec(schedule), timezone)
     start = calls.aware(after) or clock.now()
     place = schedules.zone(timezone)

@@ -1,0 +1,382 @@
+"""Crons: declared, registered, synced, steered."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.db import connection, transaction
+from django.test import modify_settings
+
+from scheduling import Crons, Retry, crons, scheduler, testing
+from scheduling.exceptions import AlreadyExists, InvalidArguments, InvalidOption, InvalidSchedule, NotFound
+from scheduling.models import Cron, Job, State
+from scheduling.testing.processes import until
+from tests.scheduling import work
+from tests.scheduling.second import Elsewhere, blocked
+
+pytestmark = pytest.mark.django_db
+
+START = datetime(2026, 5, 1, 12, 0, 30, tzinfo=UTC)
+
+
+@pytest.fixture
+def clock():
+    with testing.clock(START, crons=["a", "b"]) as clock:
+        yield clock
+
+
+@pytest.fixture
+def app():
+    """An installed app; what the test adds to it is declared."""
+    with modify_settings(INSTALLED_APPS={"append": "tests.scheduling.declaring"}):
+        from tests.scheduling.declaring.crons import crons as declared
+
+        yield declared
+        declared.declared.clear()
+
+
+def names():
+    return [cron.key for cron in crons.list() if cron.key in "abc"]
+
+
+def synced(**options):
+    """What a sync did to the crons of this test."""
+    done = crons.sync(**options)
+    return tuple([name for name in names if name in "abc"] for names in (done.added, done.changed, done.retired))
+
+
+# Declaring
+
+
+@pytest.mark.parametrize(
+    ("declare", "spec"),
+    [
+        (lambda c: c.interval("a", 90, work.noop), "90"),
+        (lambda c: c.interval("a", timedelta(days=20), work.noop), "1728000"),
+        (lambda c: c.interval("a", every=1.5, fn=work.noop), "1.5"),
+        (lambda c: c.cron("a", "*/5  * * * *", work.noop), "*/5 * * * *"),
+        (lambda c: c.hourly("a", work.noop), "0 * * * *"),
+        (lambda c: c.hourly("a", 15, work.noop), "15 * * * *"),
+        (lambda c: c.hourly("a", minute=15, fn=work.noop), "15 * * * *"),
+        (lambda c: c.hourly("a", work.noop, {"n": 1}, minute=15), "15 * * * *"),
+        (lambda c: c.daily("a", 2, 30, work.noop), "30 2 * * *"),
+        (lambda c: c.daily("a", hour=2, minute=0, fn="work.noop"), "0 2 * * *"),
+        (lambda c: c.weekly("a", "monday", 2, 30, work.noop), "30 2 * * 1"),
+        (lambda c: c.weekly("a", "Sun", 2, 30, work.noop), "30 2 * * 0"),
+        (lambda c: c.weekly("a", 0, 2, 30, work.noop), "30 2 * * 1"),
+        (lambda c: c.weekly("a", 6, 2, 30, work.noop), "30 2 * * 0"),
+        (lambda c: c.monthly("a", 31, 2, 30, work.noop), "30 2 31 * *"),
+    ],
+)
+def test_each_way_to_declare(declare, spec):
+    made = Crons()
+    declare(made)
+    assert made.declared["a"].spec == spec
+    assert made.declared["a"].function == "work.noop"
+
+
+@pytest.mark.parametrize(
+    ("declare", "error"),
+    [
+        (lambda c: c.interval("a", 0.5, work.noop), InvalidSchedule),
+        (lambda c: c.interval("a", "* * * * *", work.noop), InvalidSchedule),
+        (lambda c: c.interval("a", True, work.noop), InvalidSchedule),
+        (lambda c: c.cron("a", "* * * * * *", work.noop), InvalidSchedule),
+        (lambda c: c.cron("a", 60, work.noop), InvalidSchedule),
+        (lambda c: c.cron("a", "* * * * *", work.noop, timezone="Mars"), InvalidSchedule),
+        (lambda c: c.hourly("a", work.noop, minute=60), InvalidSchedule),
+        (lambda c: c.daily("a", 24, 0, work.noop), InvalidSchedule),
+        (lambda c: c.weekly("a", "someday", 1, 1, work.noop), InvalidSchedule),
+        (lambda c: c.weekly("a", 7, 1, 1, work.noop), InvalidSchedule),
+        (lambda c: c.monthly("a", 32, 1, 1, work.noop), InvalidSchedule),
+        (lambda c: c.interval("a", 60, "work.nothing"), NotFound),
+        (lambda c: c.interval("a", 60, work.count), InvalidOption),
+        (lambda c: c.interval("a", 60, work.add), InvalidArguments),
+        (lambda c: c.interval("a", 60, work.noop, {"m": 1}), InvalidArguments),
+        (lambda c: c.interval("a", 60, work.noop, overlap="maybe"), InvalidOption),
+        (lambda c: c.interval("a", 60, work.noop, catch_up="some"), InvalidOption),
+        (lambda c: c.interval("a", 60, work.noop, priority=101), InvalidOption),
+        (lambda c: c.interval("a", 60, work.noop, retry="x"), InvalidOption),
+        (lambda c: c.interval("a", 60, work.noop, colour=1), InvalidOption),
+        (lambda c: c.interval("", 60, work.noop), InvalidOption),
+        (lambda c: c.interval("a" * 101, 60, work.noop), InvalidOption),
+        (lambda c: c.interval("a\0", 60, work.noop), InvalidOption),
+    ],
+)
+def test_what_makes_no_sense_is_refused_where_it_is_said(declare, error):
+    with pytest.raises(error):
+        declare(Crons())
+
+
+def test_one_name_twice_is_an_error(app):
+    app.interval("a", 60, work.noop)
+    with pytest.raises(AlreadyExists, match="two crons are named 'a'"):
+        app.hourly("a", work.noop)
+
+
+def test_a_name_of_two_apps_is_an_error_of_the_sync(app):
+    from markets.crons import crons as markets
+
+    app.interval(next(iter(markets.declared)), 60, work.noop)
+    with pytest.raises(AlreadyExists, match="two crons are named"):
+        crons.sync()
+
+
+# Registering
+
+
+def test_registered_at_run_time_the_first_run_is_after_one_interval(clock, advance):
+    cron = crons.register("c", 60, work.noop, {"n": "4"}, description="says")
+    assert (cron.key, cron.arguments, cron.declared, cron.description) == ("c", {"n": 4}, None, "says")
+    assert cron.next_tick_at == START + timedelta(seconds=60)
+    assert crons.get("c") == cron
+    assert len(advance(59)) == 0
+    assert len(advance(1)) == 1
+
+
+def test_a_registered_cron_expression_runs_at_its_next_time(clock):
+    assert crons.register("c", "*/5 * * * *", work.noop).next_tick_at == START.replace(minute=5, second=0)
+    berlin = crons.register("b", "0 16 * * *", work.noop, timezone="Europe/Berlin")
+    assert berlin.next_tick_at == START.replace(hour=14, second=0)
+
+
+def test_register_refuses_a_name_that_is_there():
+    crons.register("c", 60, work.noop)
+    with pytest.raises(AlreadyExists):
+        crons.register("c", 90, work.noop)
+    assert crons.get("c").spec == "60"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_that_register_one_name_at_once_the_second_is_told():
+    with transaction.atomic():
+        crons.register("c", 60, work.noop)
+        second = Elsewhere(lambda: crons.register("c", 90, work.noop))
+        if connection.vendor == "postgresql":
+            until(blocked, 10)
+    with pytest.raises(AlreadyExists):
+        second.result()
+    assert crons.get("c").spec == "60"
+
+
+@pytest.mark.parametrize("schedule", ["* * * *", 0.1, None, True, [60], "every day"])
+def test_register_refuses_what_is_no_schedule(schedule):
+    with pytest.raises(InvalidSchedule):
+        crons.register("c", schedule, work.noop)
+    assert not Cron.objects.exists()
+
+
+def test_unknown_names():
+    for verb in (crons.get, crons.delete, crons.pause, crons.resume, crons.run_now, crons.reset):
+        with pytest.raises(NotFound, match="no cron is named 'nothing'"):
+            verb("nothing")
+
+
+def test_list_is_by_name():
+    for name in "cab":
+        crons.register(name, 60, work.noop)
+    assert names() == ["a", "b", "c"]
+
+
+# Syncing
+
+
+def test_a_declared_interval_runs_at_once_when_it_is_first_written(clock, app, drain):
+    app.interval("a", 60, work.noop)
+    app.cron("b", "*/5 * * * *", work.noop)
+    assert synced() == (["a", "b"], [], [])
+    assert [job.cron for job in drain()] == ["a"]
+    assert crons.get("a").next_tick_at == START + timedelta(seconds=60)
+    assert synced() == ([], [], [])
+    assert drain() == []
+
+
+def test_what_the_code_changes_is_followed(clock, app):
+    app.interval("a", 60, work.noop, description="one")
+    synced()
+    app.declared.clear()
+    app.interval("a", 90, work.add, {"a": 1}, description="two", retry=Retry(base=3))
+    assert synced() == ([], ["a"], [])
+    cron = crons.get("a")
+    assert (cron.spec, cron.function, cron.arguments, cron.description) == ("90", "work.add", {"a": 1}, "two")
+    assert cron.policy["retry"]["base"] == 3
+    assert cron.next_tick_at == START + timedelta(seconds=90)
+    assert synced() == ([], [], [])
+
+
+def test_what_vanished_is_retired_and_what_comes_back_is_restored(clock, app, advance):
+    app.interval("a", 60, work.noop)
+    synced()
+    was = app.declared.pop("a")
+    assert synced() == ([], [], ["a"])
+    assert names() == []
+    assert advance(600) == []
+    app.declared["a"] = was
+    assert synced() == ([], ["a"], [])
+    assert names() == ["a"]
+    assert len(advance(60)) == 1
+
+
+def test_registered_crons_are_never_retired(clock, app):
+    crons.register("c", 60, work.noop)
+    assert synced() == ([], [], [])
+    assert names() == ["c"]
+
+
+def test_what_an_operator_changed_is_kept_until_it_is_reset(clock, app):
+    app.interval("a", 60, work.noop, description="one")
+    synced()
+    Cron.objects.filter(key="a").update(spec="30", overlap="allow")
+    app.declared.clear()
+    app.interval("a", 90, work.noop, description="two")
+    synced()
+    cron = crons.get("a")
+    assert (cron.spec, cron.overlap, cron.description) == ("30", "allow", "two")
+    crons.reset("a")
+    cron = crons.get("a")
+    assert (cron.spec, cron.overlap, cron.description) == ("90", "skip", "two")
+
+
+def test_a_pause_outlives_a_sync_and_ends_with_a_reset(clock, app, advance):
+    app.interval("a", 60, work.noop)
+    synced()
+    advance(0)
+    crons.pause("a", "why not")
+    app.declared.clear()
+    app.interval("a", 60, work.noop, description="changed")
+    synced()
+    assert crons.get("a").paused
+    advance(600)
+    crons.reset("a")
+    cron = crons.get("a")
+    assert (cron.paused, cron.paused_reason, cron.paused_at) == (False, "", None)
+    assert cron.next_tick_at == START + timedelta(seconds=660)
+
+
+def test_a_cron_that_the_code_unpauses_leaves_no_late_run(clock, app, advance):
+    app.interval("a", 60, work.noop, paused=True)
+    synced()
+    advance(600)
+    app.declared.clear()
+    app.interval("a", 60, work.noop)
+    synced()
+    assert advance(0) == []
+    assert len(advance(60)) == 1
+
+
+def test_reset_of_a_registered_cron_is_refused():
+    crons.register("c", 60, work.noop)
+    with pytest.raises(InvalidOption, match="made at run time"):
+        crons.reset("c")
+
+
+def test_only_add_touches_nothing_that_is_there(clock, app):
+    app.interval("a", 60, work.noop)
+    synced()
+    app.declared.clear()
+    app.interval("b", 60, work.noop)
+    assert synced(only_add=True) == (["b"], [], [])
+    assert names() == ["a", "b"]
+
+
+def test_a_registered_name_that_is_declared_later_is_taken_over(clock, app):
+    crons.register("a", 60, work.noop, overlap="allow")
+    app.interval("a", 90, work.noop)
+    assert synced() == ([], ["a"], [])
+    assert crons.get("a").declared["spec"] == "90"
+    assert synced() == ([], [], [])
+
+
+# Steering
+
+
+def test_run_now_ignores_pause_and_obeys_overlap(clock, drain):
+    crons.register("c", 60, work.noop, {"n": 1}, priority=4)
+    crons.pause("c", "maintenance")
+    job = crons.run_now("c")
+    assert (job.cron, job.args, job.priority, job.scheduled_for) == ("c", {"n": 1}, 4, None)
+    assert crons.run_now("c") is None
+    assert drain() == [job]
+    assert crons.run_now("c", {"n": 2}).args == {"n": 2}
+    assert crons.get("c").paused_reason == "maintenance"
+
+
+@pytest.mark.parametrize(("overlap", "most"), [("skip", 1), ("queue", 2), ("allow", 4)])
+def test_run_now_by_overlap(overlap, most):
+    crons.register("c", 60, work.noop, overlap=overlap)
+    assert [bool(crons.run_now("c")) for _ in range(4)].count(True) == most
+
+
+def test_run_now_refuses_wrong_arguments():
+    crons.register("c", 60, work.noop)
+    with pytest.raises(InvalidArguments):
+        crons.run_now("c", {"m": 1})
+    assert not Job.objects.exists()
+
+
+def test_a_run_by_hand_counts_as_unfinished_for_the_ticks(clock):
+    crons.register("c", 60, work.noop)
+    crons.run_now("c")
+    clock.jump(60)
+    testing.drain()
+    assert list(Job.objects.order_by("id").values_list("state", flat=True)) == [State.SUCCESS, State.SKIPPED]
+
+
+def test_delete_cancels_what_is_pending_and_lets_a_running_one_end(clock):
+    crons.register("c", 60, work.noop, overlap="allow")
+    running, waiting = crons.run_now("c"), crons.run_now("c")
+    from tests.scheduling.test_executor import take
+
+    take(running)
+    crons.delete("c")
+    assert (scheduler.status(running.id), scheduler.status(waiting.id)) == (State.IN_PROGRESS, State.CANCELED)
+    assert not Cron.objects.exists()
+    assert Job.objects.filter(cron="c").count() == 2
+
+
+def test_resume_of_a_row_that_is_still_broken_says_so(clock, advance):
+    crons.register("c", 60, work.noop)
+    Cron.objects.update(spec="nonsense")
+    advance(60)
+    with pytest.raises(InvalidSchedule):
+        crons.resume("c")
+    assert crons.get("c").broken
+
+
+# Looking ahead
+
+
+def test_preview(clock):
+    after = datetime(2026, 3, 28, 12, tzinfo=UTC)
+    found = crons.preview("30 2 * * *", "Europe/Berlin", n=3, after=after)
+    assert [str(tick) for tick in found] == [
+        "2026-03-29 03:00:00+02:00",
+        "2026-03-30 02:30:00+02:00",
+        "2026-03-31 02:30:00+02:00",
+    ]
+    assert crons.preview(60, n=2) == [START + timedelta(seconds=60), START + timedelta(seconds=120)]
+    assert len(crons.preview("* * * * *")) == 10
+    assert crons.preview("* * * * *", n=0) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (["* * * *"], InvalidSchedule),
+        (["* * * * *", "Mars"], InvalidSchedule),
+        ([60, "Mars"], InvalidSchedule),
+        (["* * * * *", "UTC", -1], InvalidOption),
+        (["* * * * *", "UTC", 1, datetime(2026, 1, 1)], InvalidOption),  # noqa: DTZ001
+    ],
+)
+def test_preview_refuses_nonsense(arguments, error):
+    with pytest.raises(error):
+        crons.preview(*arguments)
+
+
+def test_describe(clock):
+    cron = crons.register("c", "0 2 * * *", work.noop, timezone="Europe/Berlin")
+    assert crons.describe(cron) == "at 02:00 every day (Europe/Berlin)"
+    cron.spec = "nonsense"
+    assert crons.describe(cron) == "nonsense"
