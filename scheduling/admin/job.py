@@ -73,8 +73,7 @@ class JobAdmin(VerbsAdmin, BigTableAdmin):
     @admin.action(permissions=["cancel"], description="Cancel selected jobs")
     def cancel(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
         """Cancel those that have not ended, each with its entry in the log of operators' acts."""
-        jobs = queryset.order_by("pk").defer(*LARGE)[:MOST_AT_ONCE]
-        done = [self._cancel(request, job) for job in jobs]
+        done = [self._cancel(request, job) for job in self._some(request, queryset)]
         late = len(done) - sum(done)
         self._say(request, sum(done), counted((sum(done), "canceled"), (late, "had ended already")))
 
@@ -82,7 +81,7 @@ class JobAdmin(VerbsAdmin, BigTableAdmin):
     def retry(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
         """Run those that have ended again, each as a new job."""
         again, running, refused = [], 0, []
-        for job in queryset.order_by("pk")[:MOST_AT_ONCE]:
+        for job in self._some(request, queryset):
             try:
                 again.append(self._retry(request, job))
             except NotFinished:
@@ -95,6 +94,14 @@ class JobAdmin(VerbsAdmin, BigTableAdmin):
         self._say(request, len(again), counted(*parts))
         for reason in refused[:5]:
             self.message_user(request, reason, messages.ERROR)
+
+    def _some(self, request: HttpRequest, queryset: QuerySet[Any]) -> list[Job]:
+        """The jobs of one action, oldest first, without what is large; says so where there are too many."""
+        jobs = list(queryset.order_by("pk").defer(*LARGE)[: MOST_AT_ONCE + 1])
+        if len(jobs) > MOST_AT_ONCE:
+            words = f"Only the oldest {MOST_AT_ONCE:,} of them, as that is the most at once: do it again for more."
+            self.message_user(request, words, messages.WARNING)
+        return jobs[:MOST_AT_ONCE]
 
     def _cancel(self, request: HttpRequest, job: Job) -> bool:
         with transaction.atomic(using=conf().database):

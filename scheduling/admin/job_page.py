@@ -30,6 +30,7 @@ def page(job: Job, now: datetime) -> dict[str, Any]:
             "created": display.moment(job.created_at, now),
             "started": display.moment(job.started_at, now),
             "finished": display.moment(job.finished_at, now),
+            "expires": display.moment(job.expires_at, now),
         },
         "status": status(job, now),
         "policy": policy(job),
@@ -44,6 +45,8 @@ def page(job: Job, now: datetime) -> dict[str, Any]:
 def status(job: Job, now: datetime) -> str:
     """Where a job stands, in a sentence."""
     if job.state == State.PENDING:
+        if job.waits_for_id is not None:
+            return f"It waits for the end of #{job.waits_for_id}, which has the same key."
         if job.run_at > now:
             again = " again" if job.attempt else ""
             return f"It runs{again} {display.relative(now - job.run_at)}."

@@ -12,20 +12,18 @@ from scheduling.models import State
 HOUR = timedelta(hours=1)
 MINUTES = 60
 
-# The index of pending jobs begins with the priority, so each priority in use is asked for its oldest.
-PULSE = """
+# The index of jobs that may become due begins with the priority, so each priority in use is asked for its oldest.
+LANE = "FROM scheduling_job WHERE state = 'pending' AND waits_for_id IS NULL"
+PULSE = f"""
 WITH RECURSIVE lane(priority) AS (
-    SELECT max(priority) FROM scheduling_job WHERE state = 'pending'
+    SELECT max(priority) {LANE}
     UNION ALL
-    SELECT (SELECT max(priority) FROM scheduling_job WHERE state = 'pending' AND priority < lane.priority)
-    FROM lane WHERE lane.priority IS NOT NULL
+    SELECT (SELECT max(priority) {LANE} AND priority < lane.priority) FROM lane WHERE lane.priority IS NOT NULL
 )
-SELECT {now}, (
-    SELECT min((
-        SELECT min(run_at) FROM scheduling_job WHERE state = 'pending' AND scheduling_job.priority = lane.priority
-    )) FROM lane
-), {counts}
-"""
+SELECT {{now}}, (
+    SELECT min((SELECT min(run_at) {LANE} AND scheduling_job.priority = lane.priority)) FROM lane
+), {{counts}}
+"""  # noqa: S608 - text of ours
 COUNT = "(SELECT count(*) FROM (SELECT 1 FROM scheduling_job WHERE state = '{state}' LIMIT {most}) AS {state}_)"
 
 THROUGHPUT = """

@@ -39,7 +39,7 @@ def hostile(db) -> dict[str, int]:
     host = Host.objects.create(
         hostname=HOSTILE, machine=process.machine(), pid=1, pid_started=1, started_at=clock.now(), beat_at=clock.now()
     )
-    running = scheduler.now(fine)
+    running = scheduler.now(fine, key=HOSTILE)
     said = {"done": 1, "total": 2, "note": HOSTILE}
     Job.objects.filter(pk=running.pk).update(state="in_progress", claim=1, attempt=1, host=host, progress=said)
     gone = scheduler.now(fine)

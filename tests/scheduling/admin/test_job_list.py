@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.db import connection
 from django.urls import reverse
 
 from scheduling import Call, clock, crons, scheduler, testing
-from scheduling.admin import paging
+from scheduling.admin import base, paging
 from scheduling.admin.filters import first_since
+from scheduling.admin.pulse import LANE, THROUGHPUT
+from scheduling.admin.runs import LAST
 from scheduling.models import Host, Job
 from tests.scheduling.admin.functions import fine, loud
 
@@ -147,7 +150,7 @@ def test_no_job_at_all(viewer):
     assert ids(viewer.look(LIST, since="1d")) == []
 
 
-def test_large_columns_are_not_read(viewer, django_assert_num_queries):
+def test_large_columns_are_not_read(viewer):
     scheduler.now(fine, {"note": "long " * 1000})
     page = viewer.look(LIST)
     assert "long long" in page
@@ -172,3 +175,40 @@ def test_retry_many_says_how_many(operator):
     page = operator.press(LIST, **posted).content.decode()
     new = list(Job.objects.filter(retry_of__in=made).order_by("pk").values_list("pk", flat=True))
     assert f"2 run again as #{new[0]}, #{new[1]}, 1 had not ended." in page
+
+
+def test_an_action_on_all_that_the_filter_finds(operator):
+    made = make(60)
+    other = scheduler.run_after(60, loud, {"note": "x"}).pk
+    posted = {"action": "cancel", "_selected_action": made[:1], "select_across": 1, "index": 0}
+    page = operator.press(f"{LIST}?function=adminwork.fine", **posted).content.decode()
+    assert "60 canceled." in page
+    assert scheduler.status(other) == "pending"
+
+
+def test_an_action_has_its_most(operator):
+    make(base.MOST_AT_ONCE + 1)
+    posted = {"action": "retry", "_selected_action": [1], "select_across": 1, "index": 0}
+    page = operator.press(LIST, **posted).content.decode()
+    assert "Only the oldest 1,000 of them" in page
+    assert "1000 had not ended." in page
+
+
+@pytest.mark.parametrize(
+    ("statement", "params", "index"),
+    [
+        (LAST, ["one", 20], "job_of_cron"),
+        (THROUGHPUT.format(minute="1", most=10), [datetime(2026, 1, 1, tzinfo=UTC)], "job_ended"),
+        (f"SELECT min(run_at) {LANE} AND priority = %s", [0], "job_due"),
+        ("SELECT id FROM scheduling_job WHERE state = 'failed' ORDER BY id DESC LIMIT %s", [50], "job_by_state"),
+        ("SELECT id FROM scheduling_job WHERE name = %s ORDER BY id DESC LIMIT 50", ["x"], "job_by_name"),
+    ],
+)
+def test_hot_queries_go_by_their_index(db, statement, params, index):
+    plan = "EXPLAIN QUERY PLAN " if connection.vendor == "sqlite" else "EXPLAIN "
+    make(200)
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_sort = off")
+        cursor.execute(plan + statement, params)
+        assert index in str(cursor.fetchall())

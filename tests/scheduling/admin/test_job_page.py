@@ -44,6 +44,14 @@ def test_where_a_pending_job_stands(viewer):
     assert "waits for a worker" in viewer.look(page_of(scheduler.now(fine)))
 
 
+def test_a_job_that_waits_for_another_of_its_key(viewer):
+    first = scheduler.run_after(60, fine, key="nightly", expires=600)
+    Job.objects.filter(pk=first.pk).update(waits_for=scheduler.run_after(60, fine).pk)
+    page = viewer.look(page_of(first))
+    for words in ("It waits for the end of #", "nightly", "Expires unless begun by"):
+        assert words in page
+
+
 def test_it_links_to_its_cron_and_to_its_retries(operator):
     crons.register("one", 60, fine)
     job = crons.run_now("one")
