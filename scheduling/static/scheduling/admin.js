@@ -74,6 +74,7 @@
     document.addEventListener("visibilitychange", refresh);
   }
   if (preview && spec && zone) {
+    zone.closest(".form-row").after(preview);
     let typed = 0;
     for (const field of [spec, zone]) {
       field.addEventListener("input", () => { clearTimeout(typed); typed = setTimeout(show, 300); });
