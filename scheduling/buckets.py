@@ -7,7 +7,8 @@ what has trickled in since the last whole step is added, rounded down, where the
 stored: no error adds up. A fixed window is the same with one step a window and no trickle.
 
 Where numbers do not fit they are rounded against the caller: a count up, a capacity down (to a millionth of
-a token), and a refill whose fraction is too large for 64 bits down (rate=1/3: by 1e-9 of itself).
+a token), and a refill whose fraction is too large for 64 bits down (rate=1/3: by 1e-9 of itself; from one
+token a month on, by less than 1e-6).
 The statements in models/take.py do the same sums in SQL; tests hold them against each other.
 """
 
@@ -32,10 +33,12 @@ MOST_ASKED = 4 * 10**18  # a count above all that can ever be granted
 LEEWAY = 60 * MILLION  # µs
 """A time before a level's own, by no more than this, counts as the level's: statements that waited for each
 other. By more, somebody has set the clock back, and the level goes by the new time."""
+CHANCE = 100_000
+"""A uniform number in [0, 1) is handed on as so many parts, as databases round fractions in ways of their own."""
 _PRODUCT = 2**62
 
 
-class Limit(BaseModel):
+class Configuration(BaseModel):
     """What both kinds have in common."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -63,7 +66,7 @@ class Limit(BaseModel):
             raise InvalidOption(f"{type(self).__name__}: {field}: {first['msg']} (got {first['input']!r})") from error
 
 
-class TokenBucket(Limit):
+class TokenBucket(Configuration):
     """Tokens come in evenly, a fraction at a time: `rate` in each `period`, up to `capacity`.
 
     >>> TokenBucket(rate=60, period=60).period.total_seconds()
@@ -83,7 +86,7 @@ class TokenBucket(Limit):
         super().__init__(rate=rate, period=period, capacity=capacity, max_reserved=max_reserved, shards=shards)
 
 
-class FixedWindow(Limit):
+class FixedWindow(Configuration):
     """`rate` tokens come at the beginning of each window of `period`; unused ones are kept, up to `capacity`."""
 
     start: Annotated[AwareDatetime, AfterValidator(lambda moment: moment.astimezone(UTC))] | None = None
@@ -144,7 +147,7 @@ class Level(NamedTuple):
     since: int
 
 
-def terms(limit: Limit) -> Terms:
+def terms(limit: Configuration) -> Terms:
     """The terms of each shard of a limit."""
     every = micros(limit.period)
     rate = Fraction(str(limit.rate)) * MILLION / limit.shards
@@ -171,17 +174,19 @@ def refilled(terms: Terms, level: Level, now: int) -> tuple[Level, int]:
 
 
 def wait(terms: Terms, level: Level, now: int) -> int:
-    """The µs after which a level below zero is at zero; 0 or less where it is by `now`."""
+    """The µs until a level below zero is at zero; 0 where it is by `now`."""
+    if level.tokens >= 0:
+        return 0
     if terms.windowed:
-        return level.since + terms.every * -(level.tokens // terms.refill) - now
-    return level.since - level.tokens * terms.every // terms.refill - now if level.tokens < 0 else 0
+        return max(0, level.since + terms.every * -(level.tokens // terms.refill) - now)
+    return max(0, level.since - level.tokens * terms.every // terms.refill - now)
 
 
-def first(terms: Terms, now: int, uniform: float) -> Level:
-    """The level of a key that has not been used: full; `uniform` in [0, 1) is the chance in a window's begin."""
+def first(terms: Terms, now: int, chance: int) -> Level:
+    """The level of a key that has not been used: full; `chance` in [0, CHANCE) is that in a window's begin."""
     if not terms.windowed:
         return Level(terms.capacity, now)
-    phase = terms.phase if terms.phase is not None else now - int(uniform * terms.every)
+    phase = terms.phase if terms.phase is not None else now - terms.every * chance // CHANCE
     return Level(terms.capacity, now - (now - phase) % terms.every)
 
 

@@ -16,7 +16,7 @@ from django.apps import apps
 from django.db import transaction
 from django.db.models import QuerySet
 
-from scheduling import buckets
+from scheduling import buckets, clock
 from scheduling.buckets import MILLION, FixedWindow, TokenBucket
 from scheduling.conf import conf
 from scheduling.exceptions import InvalidOption, LimitImpossible, NotFound, RateLimited
@@ -85,10 +85,12 @@ def take(
     Raises LimitImpossible for a count over the capacity (with `reserve`: over capacity + max_reserved),
     NotFound for an unknown limit, InvalidOption for a count that is negative or not finite, or another key.
     """
-    call = _call(name, key, count, reserve)
+    call = statements.taking(name, _key(key), buckets.asked(count), reserve=reserve)
+    if name in _unwritten:
+        _write_at_start(name)
     micros, retry_after = statements.take(call), 0.0
     if micros is None:
-        seen = _read(name, call.key)
+        seen = _written(name, call.key)
         likely = _judge(call, seen, count)
         if likely.ok:  # together two shards have it; or it was given back, or has come, or was just defined
             micros = statements.take_from_two(call, seen) if seen.shards > 2 else statements.take(call)
@@ -102,8 +104,8 @@ def check(
     name: str, key: str | int | None = None, count: float = 1, reserve: bool = False, throws: bool = False
 ) -> Taken:
     """What take() would answer now; it never writes, and promises nothing. Raises as take() does."""
-    call = _call(name, key, count, reserve)
-    return _answer(name, _judge(call, _read(name, call.key), count), throws)
+    call = statements.taking(name, _key(key), buckets.asked(count), reserve=reserve)
+    return _answer(name, _judge(call, _look(name, call.key), count), throws)
 
 
 def value(name: str, key: str | int | None = None) -> float:
@@ -111,11 +113,10 @@ def value(name: str, key: str | int | None = None) -> float:
 
     Of all its shards together. Raises NotFound for an unknown limit.
     """
-    now = _read(name, _key(key))
-    taken = 0
-    for level in now.levels.values():
-        taken += now.terms.capacity - buckets.refilled(now.terms, level, now.now)[1]
-    return now.capacity - taken / MILLION
+    seen = _look(name, _key(key))
+    there = [buckets.refilled(seen.terms, level, seen.now)[1] for level in seen.levels.values()]
+    missing = seen.terms.capacity * len(there) - sum(there)
+    return (round(seen.capacity * MILLION) - missing) / MILLION
 
 
 def reset(name: str, key: str | int | None = None, *, everything: bool = False) -> int:
@@ -128,9 +129,8 @@ def reset(name: str, key: str | int | None = None, *, everything: bool = False) 
         raise InvalidOption("reset takes a key or everything=True, not both")
     text = _key(key)
     limit = Limit.objects.using(conf().database).filter(name=name).values_list("pk", flat=True).first()
-    if limit is None:
-        _define_again(name)
-        return 0
+    if limit is None and name not in _at_start:
+        raise NotFound(f"no rate limit is named {name!r}")
     levels = LimitLevel.objects.using(conf().database).filter(limit=limit)
     if not everything:
         return levels.filter(keyed=text is not None, key=text or "").delete()[0]
@@ -146,19 +146,26 @@ def _remove_some(levels: QuerySet[LimitLevel]) -> int:
     return levels.filter(pk__in=some).delete()[0]
 
 
-def _call(name: str, key: str | int | None, count: float, reserve: bool) -> Taking:
-    if name in _unwritten:
-        _write_now(name)
-    return statements.taking(name, _key(key), buckets.asked(count), reserve=bool(reserve))
-
-
-def _read(name: str, key: str | None) -> Snapshot:
-    if name in _unwritten:
-        _write_now(name)
+def _look(name: str, key: str | None) -> Snapshot:
+    """How a key stands, without a write: what only the code defines as yet has not been used."""
     try:
         return statements.read(name, key)
     except NotFound:
-        _define_again(name)
+        if name not in _at_start:
+            raise
+        config = _at_start[name]
+        capacity = config.rate if config.capacity is None else config.capacity
+        return Snapshot(0, buckets.terms(config), config.shards, capacity, buckets.since_1970(clock.now()), {})
+
+
+def _written(name: str, key: str | None) -> Snapshot:
+    """How a key stands, in a limit that is written first where only the code defines it."""
+    try:
+        return statements.read(name, key)
+    except NotFound:
+        if name not in _at_start:
+            raise
+        _write_at_start(name)
         return statements.read(name, key)
 
 
@@ -202,17 +209,10 @@ def _key(key: Any) -> str | None:
     return text
 
 
-def _write_now(name: str) -> None:
+def _write_at_start(name: str) -> None:
     _write(name, _at_start[name])
     if not transaction.get_connection(conf().database).in_atomic_block:
         _unwritten.discard(name)  # inside a transaction, which may be rolled back, it is looked at again
-
-
-def _define_again(name: str) -> None:
-    """Write a limit of the code that is missing from the database; NotFound where the code has none either."""
-    if name not in _at_start:
-        raise NotFound(f"no rate limit is named {name!r}")
-    _write(name, _at_start[name])
 
 
 def _write(name: str, config: TokenBucket | FixedWindow) -> None:
@@ -224,7 +224,7 @@ def _write(name: str, config: TokenBucket | FixedWindow) -> None:
     new.configuration = config
     with transaction.atomic(using=conf().database):
         limits.bulk_create([new], ignore_conflicts=True)
-        there = limits.select_for_update().get(name=name)
+        there = limits.select_for_update(no_key=True).get(name=name)
         if there.declared != declared:
             there.configuration, there.declared = config, declared
             there.save()

@@ -61,7 +61,7 @@ class Limit(models.Model):
         return self.name
 
     @property
-    def configuration(self) -> buckets.Limit:
+    def configuration(self) -> buckets.Configuration:
         """The columns as a TokenBucket or FixedWindow; InvalidOption where they cannot be one."""
         bucket = {name: getattr(self, name) for name in ("rate", "period", "capacity", "max_reserved", "shards")}
         if self.kind == LimitKind.TOKEN_BUCKET:
@@ -69,7 +69,7 @@ class Limit(models.Model):
         return buckets.FixedWindow(**bucket, start=self.start)
 
     @configuration.setter
-    def configuration(self, config: buckets.Limit) -> None:
+    def configuration(self, config: buckets.Configuration) -> None:
         windowed = isinstance(config, buckets.FixedWindow)
         self.kind = LimitKind.FIXED_WINDOW if windowed else LimitKind.TOKEN_BUCKET
         self.start = config.start if isinstance(config, buckets.FixedWindow) else None
@@ -89,7 +89,7 @@ class Limit(models.Model):
         self._derive(self.configuration)
         super().save(*args, **kwargs)
 
-    def _derive(self, config: buckets.Limit) -> None:
+    def _derive(self, config: buckets.Configuration) -> None:
         terms = buckets.terms(config)
         self.refill, self.every, self.phase = terms.refill, terms.every, terms.phase
         self.shard_capacity, self.shard_reserved = terms.capacity, terms.reserved

@@ -62,7 +62,7 @@ steps = st.lists(st.tuples(st.floats(0, 2), st.floats(0, 1)), min_size=1, max_si
 def walk(limit, path, whole=False):
     """Take along a path; gives at each step what we did and what the textbook, fed with the same, has."""
     shard, now = terms(limit), NOON
-    level = buckets.first(shard, now, 0.25)
+    level = buckets.first(shard, now, 25_000)
     exact = Exact(limit, level)
     for wait, part in path:
         now += int(wait * buckets.micros(limit.period))
@@ -137,14 +137,14 @@ def test_a_clock_set_back_a_little_gives_nothing_and_by_much_does_not_freeze_it(
 def test_windows_lie_around_their_start_before_and_after_it():
     start = datetime(2030, 1, 1, 0, 0, 7, tzinfo=UTC)
     shard = terms(FixedWindow(10, 60, start=start))
-    begin = buckets.first(shard, NOON, 0.5).since
+    begin = buckets.first(shard, NOON, 50_000).since
     assert begin <= NOON < begin + 60 * MILLION and (buckets.since_1970(start) - begin) % (60 * MILLION) == 0
     assert terms(FixedWindow(10, 60, start=7)) == shard
 
 
 def test_without_a_start_the_first_window_began_at_a_time_of_chance():
     shard = terms(FixedWindow(10, 60))
-    assert [buckets.first(shard, NOON, u).since - NOON for u in (0, 0.5)] == [0, -30 * MILLION]
+    assert [buckets.first(shard, NOON, part).since - NOON for part in (0, 50_000)] == [0, -30 * MILLION]
 
 
 def test_two_shards_lend_each_other_what_neither_has():
