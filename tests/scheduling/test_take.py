@@ -45,7 +45,7 @@ class TestShards:
             limits.take("api", count=6)
 
     def test_of_three_or_more_the_fuller_of_two_is_taken(self, clock, random):
-        limits.define("api", TokenBucket(rate=40, period=40, shards=4))
+        limits.define("api", TokenBucket(rate=30, period=30, shards=3))
         random(0)  # shards 0 and 1
         for _ in range(10):
             assert limits.take("api")
