@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from scheduling.backoff import Retry
     from scheduling.buckets import FixedWindow, RateLimit, TokenBucket
     from scheduling.calls import Call
-    from scheduling.crons import Crons
+    from scheduling.declarations import Crons
     from scheduling.exceptions import Permanent, RetryAfter
     from scheduling.functions import action, mutation, query
     from scheduling.running import context
@@ -40,7 +40,7 @@ __all__ = [
 
 _HOMES = {
     "Call": "calls",
-    "Crons": "crons",
+    "Crons": "declarations",
     "FixedWindow": "buckets",
     "Permanent": "exceptions",
     "RateLimit": "buckets",

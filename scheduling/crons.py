@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
@@ -15,87 +15,10 @@ from django.db import IntegrityError, transaction
 
 from scheduling import calls, clock, functions, jsontext, schedules
 from scheduling.conf import conf
+from scheduling.declarations import Arguments, Crons, Declaration, Every, Target, declaration, spec_of
 from scheduling.exceptions import AlreadyExists, InvalidOption, InvalidSchedule, NotFound
-from scheduling.functions import Function
-from scheduling.models import CatchUp, Cron, Job, Overlap
+from scheduling.models import Cron, Job, Overlap
 from scheduling.models.insert import NewJob, insert
-
-WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
-
-Every = float | timedelta
-Target = Function | str
-Arguments = Mapping[str, Any] | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Declaration:
-    """What is said of a cron, in columns of its row; JSON columns are values here."""
-
-    function: str
-    arguments: Any
-    spec: str
-    timezone: str
-    overlap: str
-    catch_up: str
-    policy: Any
-    priority: int
-    description: str
-    paused: bool
-
-
-class Crons:
-    """The crons that an app declares: `crons = Crons()` in its crons.py, then one call a cron.
-
-    Options of each: args, timezone="UTC", overlap="skip"|"queue"|"allow", catch_up="once"|"all"|"none",
-    retry, priority, paused, description.
-    """
-
-    def __init__(self) -> None:
-        self.declared: dict[str, Declaration] = {}
-
-    def interval(self, name: str, every: Every, fn: Target, args: Arguments = None, **options: Any) -> None:
-        """Every so many seconds (or a timedelta), from 1 s: at once when it is first written, then without drift."""
-        self._add(name, schedules.parse(_seconds(every)).spec, fn, args, options)
-
-    def cron(self, name: str, expression: str, fn: Target, args: Arguments = None, **options: Any) -> None:
-        """By five cron fields."""
-        if not isinstance(expression, str):
-            raise InvalidSchedule(f"{name}: a cron expression is text, not {expression!r}; seconds go to interval()")
-        self._add(name, expression, fn, args, options)
-
-    def hourly(self, name: str, *call: Any, minute: int = 0, **options: Any) -> None:
-        """Each hour at a minute: hourly(name, [minute,] fn, args=None), or with minute= and fn=."""
-        if call and isinstance(call[0], int):
-            minute, *call = call  # type: ignore[assignment]
-        self.cron(name, f"{minute} * * * *", *call, **options)
-
-    def daily(self, name: str, hour: int, minute: int, fn: Target, args: Arguments = None, **options: Any) -> None:
-        """Each day at a time of the time zone."""
-        self._add(name, f"{minute} {hour} * * *", fn, args, options)
-
-    def weekly(
-        self,
-        name: str,
-        weekday: str | int,
-        hour: int,
-        minute: int,
-        fn: Target,
-        args: Arguments = None,
-        **options: Any,
-    ) -> None:
-        """Each week; the weekday by its English name, or as Python counts it: 0 is Monday."""
-        self._add(name, f"{minute} {hour} * * {_weekday(weekday)}", fn, args, options)
-
-    def monthly(
-        self, name: str, day: int, hour: int, minute: int, fn: Target, args: Arguments = None, **options: Any
-    ) -> None:
-        """Each month on a day; a month without that day is passed over."""
-        self._add(name, f"{minute} {hour} {day} * *", fn, args, options)
-
-    def _add(self, name: str, spec: str, fn: Target, args: Arguments, options: dict[str, Any]) -> None:
-        if name in self.declared:
-            raise AlreadyExists(f"two crons are named {name!r}")
-        self.declared[name] = _declaration(name, spec, fn, args, options)
 
 
 def register(name: str, schedule: str | Every, fn: Target, args: Arguments = None, **options: Any) -> Cron:
@@ -103,10 +26,10 @@ def register(name: str, schedule: str | Every, fn: Target, args: Arguments = Non
 
     Raises AlreadyExists, InvalidSchedule, InvalidArguments, InvalidOption or NotFound.
     """
-    declaration = _declaration(name, _spec(schedule), fn, args, options)
+    declared = declaration(name, spec_of(schedule), fn, args, options)
     try:
         with transaction.atomic(using=conf().database):
-            return _create(name, declaration, first_now=False)
+            return _create(name, declared, first_now=False)
     except IntegrityError as error:
         raise AlreadyExists(f"a cron named {name!r} is there already") from error
 
@@ -177,7 +100,7 @@ def preview(
     """The next `n` instants of a schedule after a moment (now), in its time zone."""
     if n < 0:
         raise InvalidOption(f"n is 0 or more, not {n!r}")
-    parsed = schedules.parse(_spec(schedule), timezone)
+    parsed = schedules.parse(spec_of(schedule), timezone)
     start = calls.aware(after) or clock.now()
     place = schedules.zone(timezone)
     return [tick.astimezone(place) for tick in schedules.upcoming(parsed, after=start, anchor=start, n=n)]
@@ -187,10 +110,10 @@ def declarations() -> dict[str, Declaration]:
     """What the crons.py of all installed apps declare; AlreadyExists where two have one name."""
     found: dict[str, Declaration] = {}
     for crons in _modules():
-        for name, declaration in crons.declared.items():
+        for name, declared in crons.declared.items():
             if name in found:
                 raise AlreadyExists(f"two crons are named {name!r}")
-            found[name] = declaration
+            found[name] = declared
     return found
 
 
@@ -251,38 +174,6 @@ def _modules() -> Iterator[Crons]:
                 yield crons
 
 
-def _declaration(name: str, spec: str, fn: Target, args: Arguments, options: dict[str, Any]) -> Declaration:
-    if not name or len(name) > 100 or not name.isprintable():
-        raise InvalidOption(f"a cron's name is 1 to 100 printable characters, not {name!r}")
-    function = functions.schedulable(fn)
-    allowed: dict[str, Callable[[Any], Any]] = {
-        "timezone": lambda zone: schedules.zone(zone).key,
-        "overlap": lambda choice: _choice(Overlap, choice),
-        "catch_up": lambda choice: _choice(CatchUp, choice),
-        "retry": lambda retry: jsontext.loads(calls.policy(retry)),
-        "priority": functions.check_priority,
-        "paused": bool,
-        "description": str,
-    }
-    unknown = options.keys() - allowed.keys()
-    if unknown:
-        raise InvalidOption(f"{name}: unknown option {', '.join(sorted(unknown))}: it takes {', '.join(allowed)}")
-    given = {option: allowed[option](value) for option, value in options.items()}
-    timezone = given.get("timezone", "UTC")
-    return Declaration(
-        function=function.name,
-        arguments=jsontext.loads(function.store(args)),
-        spec=schedules.parse(spec, timezone).spec,
-        timezone=timezone,
-        overlap=given.get("overlap", Overlap.SKIP.value),
-        catch_up=given.get("catch_up", CatchUp.ONCE.value),
-        policy=given.get("retry"),
-        priority=given.get("priority", function.options.priority),
-        description=given.get("description") or _first_line(function),
-        paused=given.get("paused", False),
-    )
-
-
 def _create(name: str, declaration: Declaration, *, first_now: bool, is_declared: bool = False) -> Cron:
     now = clock.now()
     cron = Cron(key=name, anchor=now, declared=asdict(declaration) if is_declared else None, **asdict(declaration))
@@ -328,32 +219,3 @@ def _locked(name: str) -> Cron:
     if cron is None:
         raise NotFound(f"no cron is named {name!r}")
     return cron
-
-
-def _spec(schedule: str | Every) -> str:
-    return schedule if isinstance(schedule, str) else schedules.parse(_seconds(schedule)).spec
-
-
-def _seconds(every: Every) -> Every:
-    if isinstance(every, bool) or not isinstance(every, int | float | timedelta):
-        raise InvalidSchedule(f"an interval is seconds or a timedelta, not {every!r}")
-    return every
-
-
-def _weekday(day: str | int) -> int:
-    """As cron counts: 0 is Sunday."""
-    matches = [i for i, name in enumerate(WEEKDAYS) if name.startswith(str(day).lower()) and len(str(day)) >= 3]
-    number = matches[0] if matches else day
-    if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number <= 6:
-        raise InvalidSchedule(f"a weekday is a name, or 0 (Monday) to 6 (Sunday), not {day!r}")
-    return (number + 1) % 7
-
-
-def _choice(choices: type[Overlap] | type[CatchUp], value: str) -> str:
-    if value not in choices.values:
-        raise InvalidOption(f"it is one of {', '.join(choices.values)}, not {value!r}")
-    return str(value)
-
-
-def _first_line(function: Function) -> str:
-    return function.options.description or (function.body.__doc__ or "").strip().split("\n")[0]

@@ -280,6 +280,15 @@ def test_only_add_touches_nothing_that_is_there(clock, app):
     assert names() == ["a", "b"]
 
 
+def test_a_starting_cluster_adds_what_is_missing(clock, app):
+    from scheduling.management.commands import qcluster
+
+    crons.register("c", 60, work.noop)
+    app.interval("a", 60, work.noop)
+    qcluster._add_missing_crons()
+    assert names() == ["a", "c"]
+
+
 def test_a_registered_name_that_is_declared_later_is_taken_over(clock, app):
     crons.register("a", 60, work.noop, overlap="allow")
     app.interval("a", 90, work.noop)

@@ -56,7 +56,6 @@ def test_a_mutations_writes_and_its_success_commit_together(run):
     assert elsewhere(lambda: Group.objects.count()) == 1
 
 
-@committing
 def test_a_failing_mutation_rolls_back(drain):
     job = scheduler.now(work.write, {"name": "x", "fail": True})
     drain()
@@ -66,7 +65,6 @@ def test_a_failing_mutation_rolls_back(drain):
     assert not Group.objects.exists()
 
 
-@committing
 @pytest.mark.parametrize("result", [float("nan"), object(), "x" * (1 << 20)], ids=["nan", "object", "too long"])
 def test_a_mutation_whose_result_cannot_be_stored_is_rolled_back_and_failed_for_good(run, result):
     def body():
@@ -85,7 +83,6 @@ def test_an_action_whose_result_cannot_be_stored_is_never_run_again_for_it(run):
     assert "cannot be stored as JSON" in job.error
 
 
-@committing
 def test_an_error_that_the_body_swallowed_fails_it_where_the_transaction_is_broken(run):
     def body():
         Group.objects.create(name="x")
@@ -99,7 +96,6 @@ def test_an_error_that_the_body_swallowed_fails_it_where_the_transaction_is_brok
     assert not Group.objects.exists()
 
 
-@committing
 def test_a_body_that_marks_its_transaction_for_rollback_fails(run):
     def body():
         Group.objects.create(name="x")
@@ -181,7 +177,6 @@ def test_an_action_canceled_between_its_claim_and_its_start_never_runs():
     assert scheduler.status(job.id) == State.CANCELED
 
 
-@committing
 def test_a_mutation_canceled_between_its_claim_and_its_end_leaves_nothing():
     job = scheduler.now(work.write, {"name": "x"})
     claim = take(job)
@@ -191,7 +186,6 @@ def test_a_mutation_canceled_between_its_claim_and_its_end_leaves_nothing():
     assert not Group.objects.exists()
 
 
-@committing
 @pytest.mark.parametrize("by", [action, mutation])
 def test_a_body_that_cancels_itself_is_canceled(run, by):
     def body():
@@ -207,7 +201,6 @@ def test_a_body_that_cancels_itself_is_canceled(run, by):
 # Fencing
 
 
-@committing
 def test_an_executor_that_slept_and_woke_changes_nothing():
     job = scheduler.now(work.write, {"name": "x"})
     stale = take(job)
@@ -261,7 +254,6 @@ def test_hooks_run_once_after_the_commit_each_in_its_own_try(run, caplog):
     assert all(f"job={job.id}" in error for error in errors)
 
 
-@committing
 def test_hooks_of_a_mutation_that_fails_or_is_rolled_back_do_not_run(run):
     said = []
 

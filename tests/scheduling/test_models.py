@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from datetime import timedelta
 
 import pytest
@@ -224,7 +225,7 @@ def full(clock):
     columns = ", ".join(field.column for field in Job._meta.concrete_fields if not field.primary_key)
     with connection.cursor() as cursor:
         cursor.execute(
-            f"INSERT INTO scheduling_job ({columns}) SELECT {columns} FROM scheduling_job, generate_series(1, 50)"
+            f"INSERT INTO scheduling_job ({columns}) SELECT {columns} FROM scheduling_job, generate_series(1, 25)"
         )
     Job.objects.filter(pk__in=Job.objects.values("pk")[:300]).update(cron="c")
     scheduler.bulk([Call(work.noop, run_after=3600 + n) for n in range(500)])
@@ -265,7 +266,7 @@ def test_each_ending_finds_its_row_by_its_id(full, django_assert_max_num_queries
     claim, *_ = transitions.claim(host.pk, functions.names(), 0, 1)
     with django_assert_max_num_queries(9) as queries:
         transitions.finish(claim, "1", transitions.Trace())
-    assert "Index Cond: (id =" in captured(queries, "SET state")
+    assert re.search(r"Index Cond: .*\(id = ", captured(queries, "SET state"))
 
 
 @postgresql

@@ -13,7 +13,8 @@ from scheduling.models import State
 from scheduling.testing.processes import until
 from tests.scheduling.second import Elsewhere, blocked
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
+committing = pytest.mark.django_db(transaction=True)
 postgresql = pytest.mark.skipif("connection.vendor != 'postgresql'", reason="needs row locks")
 
 
@@ -138,6 +139,7 @@ def test_a_lost_connection_is_transient_and_other_errors_are_not():
     assert not is_transient(IntegrityError("x"))
 
 
+@committing
 @postgresql
 def test_a_real_deadlock(clock, advance):
     """Two transactions lock two rows in opposite orders; PostgreSQL ends one, and ours is run again."""
@@ -174,6 +176,7 @@ def test_a_real_deadlock(clock, advance):
     assert (job.state, job.result, job.attempt) == (State.SUCCESS, 2, 1)
 
 
+@committing
 @postgresql
 def test_a_real_serialization_failure(clock, advance):
     Group.objects.create(name="row")
@@ -201,6 +204,7 @@ def test_a_real_serialization_failure(clock, advance):
     assert Group.objects.get().name == "mine"
 
 
+@committing
 @postgresql
 def test_a_connection_that_is_cut_in_a_mutation(clock, advance):
     runs = []

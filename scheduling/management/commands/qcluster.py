@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
+from django.db import Error as DatabaseError
+
+logger = logging.getLogger("scheduling")
 
 
 class Command(BaseCommand):
@@ -25,4 +29,17 @@ class Command(BaseCommand):
 
         if options["workers"]:
             Conf.WORKERS = options["workers"]
+        _add_missing_crons()
         sys.exit(run())
+
+
+def _add_missing_crons() -> None:
+    """What crons.py declare and no migrate has written yet; what is there may be of a newer release, and is left."""
+    from scheduling import crons
+
+    try:
+        added = crons.sync(only_add=True).added
+    except DatabaseError as error:  # the cluster waits for its database, and so must its start
+        logger.warning("crons.not_added: %s", str(error).strip().splitlines()[0])
+    else:
+        logger.info("crons.added names=%s", ",".join(added) or "none")
