@@ -14,3 +14,11 @@ def dumps(value: Any) -> str:
 def loads(text: str | None) -> Any:
     """The value of stored text; None for none."""
     return None if text is None else json.loads(text)
+
+
+def lenient(text: str | None) -> Any:
+    """As `loads`; None where the text is no JSON: one unreadable row is not to stop the others."""
+    try:
+        return loads(text)
+    except ValueError:
+        return None

@@ -8,7 +8,6 @@ import random
 import signal
 import time
 
-from django.db import DatabaseError, InterfaceError
 from django.db.models import QuerySet
 from django_q.brokers.orm import ORM
 from django_q.conf import Conf as DjangoQ
@@ -28,6 +27,9 @@ logger = logging.getLogger("scheduling")
 LOOK_FOR_DEAD = 1.0  # seconds between two looks for dead hosts where they can be seen at once (one machine)
 LOOK_FOR_CANCELS = 0.25  # seconds between two looks whether a running job has been canceled
 LOOK_FOR_EXPIRED = 1.0  # seconds between two sweeps of jobs that have expired
+AUDIT = 5.0  # seconds between two looks for claims that nobody on this host has
+TICK_AGAIN = 0.2  # seconds until crons that are due, but must wait, are looked at again
+LOCK_TIMEOUT = "3s"
 LOOK_FOR_PLAIN = 1.0  # seconds between two looks for plain async_task()s while there are none
 
 
@@ -67,6 +69,8 @@ class JobBroker(ORM):  # type: ignore[misc]
         self._dead = Every(LOOK_FOR_DEAD)
         self._plain = Every(LOOK_FOR_PLAIN)
         self._cancels = Every(LOOK_FOR_CANCELS)
+        self._ticks = Every(TICK_AGAIN)
+        self._audits = Every(AUDIT)
         self._expiries = Every(LOOK_FOR_EXPIRED)
         self._names = functions.names()
         self._pause = 0.05
@@ -81,7 +85,7 @@ class JobBroker(ORM):  # type: ignore[misc]
         """One turn of the pusher: never raises and never blocks long, whatever the database does."""
         try:
             work = self._turn()
-        except (DatabaseError, InterfaceError) as error:
+        except Exception as error:
             self._lost(error)
             return None
         if self._outage is not None:
@@ -97,7 +101,7 @@ class JobBroker(ORM):  # type: ignore[misc]
         if self._expiries():
             transitions.expire()
         found = look(self._names)
-        ticked = ticker.tick() if found.ticks else 0
+        ticked = self._tick() if found.ticks else 0
         idle = self.queue.idle()
         claimed = self._claim(found.lane, idle) if found.lane is not None and idle else 0
         if idle > claimed and (plain := self._plain_tasks()):
@@ -115,10 +119,26 @@ class JobBroker(ORM):  # type: ignore[misc]
             return
         if self.host is None:
             self.host = rescue.register(DjangoQ.WORKERS, self.sentinel)
+        if clock.database().vendor == "postgresql":
+            with clock.database().cursor() as cursor:  # a row that somebody has locked is not to hold us up
+                cursor.execute("SELECT set_config('lock_timeout', %s, false)", [LOCK_TIMEOUT])
         self._settle_workers()
-        rescue.orphans(self.host.pk, self.slots, self.queue.in_flight())
+        self._take_back()
         self._began = True
         self._sure_at = time.monotonic() + conf().host_dead_after
+
+    def _take_back(self) -> None:
+        assert self.host is not None
+        rescue.orphans(self.host.pk, self.slots, self.queue.in_flight())
+
+    def _tick(self) -> int:
+        """Make the jobs of due crons. Where none can be made they wait for a run to end: not again at once."""
+        if not self._ticks():
+            return 0
+        made = ticker.tick()
+        if made:
+            self._ticks.now()
+        return made
 
     def _settle_workers(self) -> None:
         assert self.host is not None
@@ -130,6 +150,8 @@ class JobBroker(ORM):  # type: ignore[misc]
     def _rescue(self) -> None:
         """Beat, and look for hosts that do not; one that was itself taken for dead begins anew."""
         assert self.host is not None
+        if self._audits():
+            self._take_back()
         if self._dead():
             if clock.database().vendor == "postgresql" and self._beats() and not rescue.beat(self.host.pk):
                 logger.warning(
@@ -173,10 +195,14 @@ class JobBroker(ORM):  # type: ignore[misc]
         if self._outage is None:
             self._outage = time.monotonic()
             if is_transient(error):
-                logger.warning("database.lost pid=%s: %s", os.getpid(), str(error).strip().splitlines()[0])
+                logger.warning("database.lost pid=%s: %s", os.getpid(), _first_line(error))
             else:
                 logger.error("pusher.failed pid=%s: it goes on trying", os.getpid(), exc_info=error)
         self._began = False
         clock.database().close()
         self.queue.wait(self._pause * random.uniform(0.5, 1.5))
         self._pause = min(self._pause * 2, 2.0)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

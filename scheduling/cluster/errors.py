@@ -7,29 +7,36 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from django.db import InterfaceError, OperationalError
+from django.db import Error
 
 from scheduling import clock
 
 T = TypeVar("T")
 
-# PostgreSQL: connection lost (08), rolled back for another (40), no room or connection (53),
-# shutdown and crash (57P), read only after a failover (25006)
-TRANSIENT_SQLSTATES = ("08", "40", "53", "57P", "25006", "55P03")
+# PostgreSQL: connection lost (08), rolled back for another (40), no room or connection (53), locked for longer
+# than lock_timeout (55P03), shutdown and crash (57P), read only after a failover (25006)
+TRANSIENT_SQLSTATES = ("08", "40", "53", "55P03", "57P", "25006")
+# Of our own guarded statements: those, and time-outs that a database's settings may bring
+OURS_AGAIN = (*TRANSIENT_SQLSTATES, "57014", "25P03")
 TRANSIENT_SQLITE = ("locked", "busy", "disk is full", "disk I/O error")
 LONGEST_WAIT = 5.0
 
 
-def is_transient(error: BaseException) -> bool:
-    """Whether the database, and not the statement, is to blame."""
-    if isinstance(error, InterfaceError):
-        return True
-    if not isinstance(error, OperationalError):
+def is_transient(error: BaseException, sqlstates: tuple[str, ...] = TRANSIENT_SQLSTATES) -> bool:
+    """Whether the database, and not the statement, is to blame.
+
+    An error without an SQLSTATE is transient only where the connection is really gone: a body may also have
+    closed a cursor, or have lost a connection of its own to elsewhere.
+    """
+    if not isinstance(error, Error):
         return False
-    if clock.database().vendor == "sqlite":
+    connection = clock.database()
+    if connection.vendor == "sqlite":
         return any(words in str(error) for words in TRANSIENT_SQLITE)
     state = getattr(error.__cause__, "sqlstate", None)
-    return state is None or state.startswith(TRANSIENT_SQLSTATES)
+    if state is not None:
+        return bool(state.startswith(sqlstates))
+    return connection.connection is None or not connection.is_usable()
 
 
 def insist(step: Callable[[], T]) -> T:
@@ -42,8 +49,8 @@ def insist(step: Callable[[], T]) -> T:
     while True:
         try:
             return step()
-        except (InterfaceError, OperationalError) as error:
-            if clock.database().in_atomic_block or not is_transient(error):
+        except Error as error:
+            if clock.database().in_atomic_block or not is_transient(error, OURS_AGAIN):
                 raise
             clock.database().close()
         time.sleep(wait * random.uniform(0.5, 1.5))

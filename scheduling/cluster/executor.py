@@ -36,12 +36,25 @@ class Lost(Exception):
 
 
 def execute(claims: Sequence[Claim]) -> None:
-    """Run claimed jobs one after the other; nothing that a body does gets out of here."""
+    """Run claimed jobs one after the other; nothing that a body does gets out of here.
+
+    Where we ourselves fail at one, that job is failed with our error: it must not stay claimed by nobody.
+    """
     for claim in claims:
         _hold(claim)
-        with capture() as log:
-            _run(claim, log)
-        _rest()
+        try:
+            with capture() as log:
+                _run(claim, log)
+        except BaseException as error:
+            _broken(claim, error)
+        finally:
+            _rest()
+
+
+def _broken(claim: Claim, error: BaseException) -> None:
+    logger.error("job.broken job=%s", claim.id, exc_info=error)
+    words = describe(error)
+    insist(lambda: transitions.fail(claim, words, Trace(process=os.getpid())))
 
 
 def _run(claim: Claim, log: Captured) -> None:

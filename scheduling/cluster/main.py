@@ -37,7 +37,7 @@ def run() -> int:
     started, stopping = Flag(), Flag()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set(min(stopping.level + 1, 2)))
-    sentinel = _fork.Process(target=JobSentinel, args=(stopping, started, uuid.uuid4()), name="sentinel")
+    sentinel = _fork.Process(target=JobSentinel, args=(os.getpid(), stopping, started, uuid.uuid4()), name="sentinel")
     sentinel.start()
     logger.info("cluster.started pid=%s sentinel=%s", os.getpid(), sentinel.pid)
     while sentinel.is_alive():

@@ -10,20 +10,26 @@ from scheduling.backoff import Retry
 from scheduling.cluster import transitions
 from scheduling.cluster.transitions import Claim, Trace
 from scheduling.conf import conf
-from scheduling.exceptions import Permanent, RetryAfter
+from scheduling.exceptions import InvalidOption, Permanent, RetryAfter
 from scheduling.functions import Function
 
 
 def policy_of(function: Function, given: Any) -> Retry | None:
-    """The retry policy in force: the call's where it gave one (False: none), else the function's."""
-    if given is None or "retry" not in given:
+    """The retry policy in force: the call's where it gave one (False: none), else the function's.
+
+    One that this release cannot read, as another has written it, is none.
+    """
+    if not isinstance(given, dict) or "retry" not in given:
         return function.options.retry
-    return Retry(**given["retry"]) if given["retry"] else None
+    try:
+        return Retry(**given["retry"]) if given["retry"] else None
+    except (InvalidOption, TypeError):
+        return None
 
 
 def timeout_of(function: Function, given: Any) -> float | None:
     """The timeout of an attempt in seconds: the call's where it gave one, else the function's; None is none."""
-    if given is not None and given.get("timeout") is not None:
+    if isinstance(given, dict) and isinstance(given.get("timeout"), int | float):
         return float(given["timeout"])
     if function.options.timeout is not None:
         return function.options.timeout.total_seconds()

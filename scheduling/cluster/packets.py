@@ -32,6 +32,13 @@ class PacketQueue:
         """Add an item; it is pickled, as both ends are processes of one program."""
         send(self._writer, pickle.dumps(item))
 
+    def put_nowait(self, item: Any) -> bool:
+        """Add an item unless the queue is full; gives whether it was added."""
+        if not select.select([], [self._writer], [], 0)[1]:
+            return False
+        self.put(item)
+        return True
+
     def get(self, timeout: float | None = None) -> Any:
         """Take the oldest item; queue.Empty where none came within `timeout` seconds."""
         if not select.select([self._reader], [], [], timeout)[0]:

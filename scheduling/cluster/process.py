@@ -17,12 +17,13 @@ def enter(role: str, parent: int) -> None:
     """Make this freshly forked process one of the cluster's.
 
     It is named `qc-<role>` (as /proc and ps show it), dies by SIGKILL as soon as its parent does, and
-    leaves SIGINT and SIGTERM, which reach whole process groups, to the main process.
+    leaves SIGINT and SIGTERM, which reach whole process groups, to the main process: by a handler that does
+    nothing, as an ignored signal would stay ignored in the programs that jobs start.
     """
     rename(role)
     die_with(parent)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: None)
 
 
 def die_with(parent: int) -> None:
@@ -75,8 +76,14 @@ def machine() -> str:
     return f"{boot}/{os.readlink('/proc/self/ns/pid')}"
 
 
+def boot(machine: str) -> str:
+    """Which start of a machine: the first part of what machine() gave."""
+    return machine.partition("/")[0]
+
+
 def describe_exit(code: int) -> str:
     """An exit code in words, as multiprocessing gives it: negative for a signal."""
     if code < 0:
-        return f"worker died (signal {-code}, {signal.Signals(-code).name})"
+        known = -code in set(signal.Signals)
+        return f"worker died (signal {-code}{', ' + signal.Signals(-code).name if known else ''})"
     return f"worker died (exit code {code})"

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import logging
 import socket
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
+
+from django.db import transaction
 
 from scheduling import clock, functions
 from scheduling.clock import Now
 from scheduling.cluster import outcomes, process, transitions
+from scheduling.cluster.errors import is_transient
 from scheduling.cluster.slots import Ended, Slot, Slots
 from scheduling.cluster.transitions import Claim, Trace
 from scheduling.conf import conf
@@ -56,24 +59,22 @@ def worker(host_id: int, slot: Slot, sent: Iterable[Pair]) -> None:
     """Settle what a dead worker left: the job that it ran has crashed, the others are given back."""
     left = set(sent) | ({slot.held} if slot.held else set())
     running = slot.held if slot.running else None
-    words = process.describe_exit(slot.exit_code)
+    rows = [row for row in _claims(host_id, [job for job, _claim in left]) if (row.id, row.claim) in left]
     if slot.ended == Ended.TIMEOUT:
-        words = _time_out(host_id, running)
-    _settle(_claims(host_id, [job for job, _claim in left]), words, running={running} if running else set())
+        _each([row for row in rows if (row.id, row.claim) == running], _time_out)
+    _settle(rows, process.describe_exit(slot.exit_code), running={running} if running else set())
 
 
-def _time_out(host_id: int, running: Pair | None) -> str:
+def _time_out(row: Job) -> None:
     """A body that did not let go after its timeout was ended with its process: a failure like another."""
-    for row in _claims(host_id, [running[0]] if running else []):
-        if (row.id, row.claim) == running:
-            outcomes.failed(functions.get(row.name), _claim(row), TIMED_OUT, Trace(process=row.process))
-    return TIMED_OUT
+    outcomes.failed(functions.get(row.name), _claim(row), TIMED_OUT, Trace(process=row.process))
 
 
 def orphans(host_id: int, slots: Slots, in_flight: set[Pair]) -> None:
     """Give back the claims of a host that no living worker has, and that are on the way to none."""
+    claims = _claims(host_id)  # read before the slots: what is claimed later is not looked at
     held = {slot.held for slot in slots.live()} | in_flight
-    _settle([row for row in _claims(host_id) if (row.id, row.claim) not in held], "pusher died", running=set())
+    _settle([row for row in claims if (row.id, row.claim) not in held], "nobody had it any more", running=set())
 
 
 def dead_hosts(own: Host, *, judge_silence: bool) -> list[Host]:
@@ -85,7 +86,9 @@ def dead_hosts(own: Host, *, judge_silence: bool) -> list[Host]:
     others = Host.objects.running().exclude(pk=own.pk)
     here = [host for host in others if host.machine == own.machine]
     dead = [host for host in here if process.started_at(host.pid) != host.pid_started]
-    if judge_silence and clock.database().vendor == "postgresql":
+    if clock.database().vendor == "sqlite":  # one machine: whoever is of another start of it is gone
+        dead += [host for host in others if process.boot(host.machine) != process.boot(own.machine)]
+    elif judge_silence:
         silent = others.exclude(machine=own.machine).extra(
             where=["beat_at < clock_timestamp() - %s * interval '1 second'"], params=[conf().host_dead_after]
         )
@@ -112,13 +115,16 @@ def stopped(own: Host) -> None:
     An action without a policy that had begun is failed; all else is pending again, and no attempt is counted.
     """
     Host.objects.filter(pk=own.pk).update(ended_at=Now())
-    for row in _claims(own.pk):
-        claim, function = _claim(row), functions.get(row.name)
-        begun = function.kind == "action" and row.started_at is not None
-        if begun and outcomes.policy_of(function, row.policy) is None:
-            transitions.fail(claim, "host was stopped", Trace(process=row.process))
-        else:
-            transitions.release(claim)
+    _each(_claims(own.pk), _stop)
+
+
+def _stop(row: Job) -> None:
+    function = functions.get(row.name)
+    begun = function.kind == "action" and row.started_at is not None
+    if begun and outcomes.policy_of(function, row.policy) is None:
+        transitions.fail(_claim(row), "host was stopped", Trace(process=row.process))
+    else:
+        transitions.release(_claim(row), begun=True)
 
 
 def _claims(host_id: int, jobs: list[int] | None = None) -> list[Job]:
@@ -129,13 +135,33 @@ def _claims(host_id: int, jobs: list[int] | None = None) -> list[Job]:
 
 def _settle(rows: Iterable[Job], words: str, *, running: set[Pair]) -> None:
     """Crash those whose body had begun, by their row or by `running`, and release the others."""
-    for row in rows:
-        begun = row.started_at is not None or (row.id, row.claim) in running
+
+    def crash(row: Job) -> None:
         function = functions.get(row.name)
-        if function.kind == "action":
-            begun = row.started_at is not None  # its start is committed before its body
+        begun = row.started_at is not None  # an action's start is committed before its body
+        if function.kind == "mutation":
+            begun = begun or (row.id, row.claim) in running
         logger.warning("job.rescued job=%s attempt=%s begun=%s: %s", row.id, row.attempt, begun, words)
         outcomes.crashed(function, _claim(row), words, Trace(process=row.process), begun=begun)
+
+    _each(rows, crash)
+
+
+def _each(rows: Iterable[Job], settle: Callable[[Job], None]) -> None:
+    """Settle rows, each in a transaction of its own: one that somebody has locked, or that fails, stops no other.
+
+    What is left over is found again by the next look for orphans.
+    """
+    for row in rows:
+        try:
+            with transaction.atomic(using=conf().database):
+                ours = Job.objects.running().filter(pk=row.pk, claim=row.claim)
+                if ours.select_for_update(skip_locked=True).first():
+                    settle(row)
+        except Exception as error:
+            if is_transient(error):
+                raise
+            logger.exception("job.not_rescued job=%s", row.pk)
 
 
 def _claim(row: Job) -> Claim:

@@ -35,9 +35,9 @@ _fork = multiprocessing.get_context("fork")
 class JobSentinel(Sentinel):  # type: ignore[misc]
     """django-q2's sentinel on queues without locks; each worker has a slot that outlives it."""
 
-    def __init__(self, stop_event: Any, start_event: Any, cluster_id: Any, broker: Any = None, timeout: Any = None):
-        enter("sentinel", os.getppid())
-        super().__init__(stop_event, start_event, cluster_id, broker, timeout, start=False)
+    def __init__(self, main: int, stop_event: Any, start_event: Any, cluster_id: Any):
+        super().__init__(stop_event, start_event, cluster_id, start=False)
+        enter("sentinel", main)  # after the line above, which sets signal handlers of its own
         self.task_queue = WorkQueue(executor.execute)
         self.result_queue = ResultQueue()
         self.slots = Slots(self.pool_size)
@@ -67,9 +67,15 @@ class JobSentinel(Sentinel):  # type: ignore[misc]
         if slot is None:
             return
         slots.mine = slot  # for the child, which inherits it
-        process = self.spawn_process(worker, self.task_queue, self.result_queue, Cell("f", -1), self.timeout)
-        slots.mine = None
-        slot.begin(process.pid or 0)
+        try:
+            process = self.spawn_process(worker, self.task_queue, self.result_queue, Cell("f", -1), self.timeout)
+        except OSError as error:  # no memory or no process to be had: the next turn tries again
+            logger.error("worker.not_started: %s", error)
+            slot.free()
+            return
+        finally:
+            slots.mine = None
+        slot.begin(_pid(process))
         self.slot_of[process] = slot
         self.pool.append(process)
 
@@ -96,11 +102,10 @@ class JobSentinel(Sentinel):  # type: ignore[misc]
             if why and process.is_alive():
                 logger.warning("worker.ended pid=%s: its job does not let go (%s)", process.pid, why.name.lower())
                 slot.mark_ended(why)
-                os.kill(process.pid or 0, signal.SIGKILL)
+                os.kill(_pid(process), signal.SIGKILL)
 
     def replace(self, process: BaseProcess) -> None:
         """Put a new process in a dead one's place; a worker's slot is left to the pusher to settle."""
-        self.reincarnations += 1
         role = "worker" if process in self.slot_of else "pusher" if process is self.pusher else "monitor"
         logger.warning("%s.died pid=%s exit=%s: replaced", role, process.pid, process.exitcode)
         if process is self.pusher:
@@ -121,7 +126,7 @@ class JobSentinel(Sentinel):  # type: ignore[misc]
         self.event_out.set()
         _end([self.pusher], lambda: 5.0)
         _end(self.pool, self._grace)
-        self.result_queue.put("STOP")
+        self.result_queue.put_nowait("STOP")
         _end([self.monitor], lambda: 2.0)
         self._give_back()
 
@@ -149,6 +154,11 @@ def _play(role: str, parent: int, target: Callable[..., Any], *args: Any) -> Non
         db.connections.close_all()
 
 
+def _pid(process: BaseProcess) -> int:
+    assert process.pid, "it has been started"  # 0 would mean our whole process group
+    return process.pid
+
+
 def _end(processes: list[BaseProcess], grace: Callable[[], float]) -> None:
     """Wait until processes have ended, and kill those that have not within their grace."""
     began = time.monotonic()
@@ -157,5 +167,5 @@ def _end(processes: list[BaseProcess], grace: Callable[[], float]) -> None:
     for process in processes:
         if process.is_alive():
             logger.warning("process.killed pid=%s: its grace is over", process.pid)
-            os.kill(process.pid or 0, signal.SIGKILL)
+            os.kill(_pid(process), signal.SIGKILL)
             process.join()

@@ -137,7 +137,7 @@ class Slot:
 
     def free(self) -> None:
         """The pusher has settled what was left."""
-        for field in range(WIDTH):
+        for field in reversed(range(WIDTH)):  # the status last: then it may be taken
             self._set(field, 0)
 
     def take(self) -> Slot:

@@ -14,7 +14,7 @@ from typing import Any
 from django.db import transaction
 
 from scheduling import clock, functions, jsontext
-from scheduling.cluster.look import IDS, NAMES
+from scheduling.cluster.look import BY_DUE, IDS, NAMES
 from scheduling.conf import conf
 from scheduling.exceptions import NotFound
 from scheduling.models.insert import NewJob, insert
@@ -24,7 +24,7 @@ CLAIM = """
 UPDATE scheduling_job
 SET state = 'in_progress', claim = claim + 1, attempt = attempt + 1, host_id = %s, process = NULL, started_at = NULL
 FROM (
-    SELECT id AS due_id FROM scheduling_job
+    SELECT id AS due_id FROM scheduling_job {by_due}
     WHERE state = 'pending' AND waits_for_id IS NULL AND priority = %s AND run_at <= {now} AND name IN ({names})
         AND (expires_at IS NULL OR attempt > 0 OR expires_at > {now})
     ORDER BY run_at, id LIMIT %s {lock}
@@ -90,7 +90,7 @@ RELEASE = """
 UPDATE scheduling_job
 SET state = 'pending', run_at = {run_at}, attempt = attempt - 1, started_at = NULL, host_id = NULL, process = NULL,
     crashes = crashes + %s
-WHERE id = %s AND claim = %s AND state = 'in_progress'
+WHERE id = %s AND claim = %s AND state = 'in_progress' AND (%s OR started_at IS NULL)
 """
 
 
@@ -123,7 +123,9 @@ def claim(host_id: int, names: Sequence[str], lane: int, limit: int) -> list[Cla
     """Take up to `limit` due jobs of one priority for a host, in order of their times."""
     connection = clock.database()
     now, params = clock.sql()
-    statement = CLAIM.format(now=now, names=NAMES[connection.vendor], lock=LOCK[connection.vendor])
+    statement = CLAIM.format(
+        now=now, by_due=BY_DUE[connection.vendor], names=NAMES[connection.vendor], lock=LOCK[connection.vendor]
+    )
     with connection.cursor() as cursor:
         cursor.execute(statement, [host_id, lane, *params, jsontext.dumps(names), *params, limit])
         rows = sorted(cursor.fetchall(), key=lambda row: (row[8], row[0]))
@@ -133,7 +135,7 @@ def claim(host_id: int, names: Sequence[str], lane: int, limit: int) -> list[Cla
 def _claim(row: Sequence[Any]) -> Claim:
     id, name, args, claim, attempt, crashes, policy, scheduled_for, run_at = row
     asked_for = clock.from_db(scheduled_for or run_at)
-    return Claim(id, name, args, claim, attempt, crashes, jsontext.loads(policy), asked_for)
+    return Claim(id, name, args, claim, attempt, crashes, jsontext.lenient(policy), asked_for)
 
 
 def next_due(names: Sequence[str], after: datetime) -> datetime | None:
@@ -199,11 +201,15 @@ def retry(claim: Claim, error: str, wait: timedelta, trace: Trace, *, crashes: i
     return True
 
 
-def release(claim: Claim, *, crashes: int = 0, wait: timedelta | None = None) -> bool:
-    """Give a claim back: the job is pending as before (or after `wait`), and the attempt was none."""
+def release(claim: Claim, *, crashes: int = 0, wait: timedelta | None = None, begun: bool = False) -> bool:
+    """Give a claim back: the job is pending as before (or after `wait`), and the attempt was none.
+
+    An action whose start has been committed is given back only with `begun`: a rescuer may have read its row
+    just before its worker, which lives after all, committed that start.
+    """
     run_at, params = clock.sql(wait) if wait else ("run_at", [])
     with clock.database().cursor() as cursor:
-        cursor.execute(RELEASE.format(run_at=run_at), [*params, crashes, claim.id, claim.claim])
+        cursor.execute(RELEASE.format(run_at=run_at), [*params, crashes, claim.id, claim.claim, begun])
         return bool(cursor.rowcount == 1)
 
 
@@ -215,7 +221,7 @@ def cancel(jobs: Sequence[int], *, interrupt: bool) -> int:
         cursor.execute(statement, [*params, interrupt, jsontext.dumps(jobs)])
         rows = cursor.fetchall()
         for row in rows:
-            ended(*row, {"type": "canceled"})
+            _ended(row, {"type": "canceled"})
     return len(rows)
 
 
@@ -226,15 +232,16 @@ def expire() -> int:
         cursor.execute(EXPIRE.format(now=now), [*params, *params])
         rows = cursor.fetchall()
         for row in rows:
-            ended(*row, {"type": "canceled"})
+            _ended(row, {"type": "canceled"})
     return len(rows)
 
 
-def ended(job_id: int, on_complete: str, context: str | None, key: str | None, outcome: dict[str, Any]) -> None:
+def _ended(row: Sequence[Any], outcome: dict[str, Any]) -> None:
     """What follows the end of a job, in the transaction that ends it: so exactly once.
 
     Its on_complete is scheduled, and the job that waits for it (key_mode="keep_last") may run.
     """
+    job_id, on_complete, context, key = row
     if on_complete:
         _tell(job_id, on_complete, context, outcome)
     if key is not None:
@@ -272,7 +279,7 @@ def _end(claim: Claim, state: State, result: str | None, error: str, trace: Trac
         cursor.execute(END.format(now=now, began=began), values)
         row = cursor.fetchone()
         if row and (row[1] or row[3]):
-            ended(*row, _outcome(state, result, error))
+            _ended(row, _outcome(state, result, error))
     return row is not None
 
 

@@ -63,6 +63,7 @@ class Cron(Schedule):  # type: ignore[misc]
     anchor = models.DateTimeField(help_text="Intervals step from here, so that they do not drift.")
     next_tick_at = models.DateTimeField(null=True)
     last_tick_at = models.DateTimeField(null=True)
+    app = models.CharField(max_length=100, default="", blank=True, help_text="The app whose crons.py declares it.")
     declared = JSONText(null=True, help_text="What crons.py said when it was last synced; null: made at run time.")
     paused = models.BooleanField(default=False)
     paused_reason = models.CharField(max_length=200, default="", blank=True)

@@ -133,8 +133,16 @@ def test_which_errors_of_sqlite_may_be_tried_again(words, expected):
     assert is_transient(OperationalError(words)) is expected
 
 
-def test_a_lost_connection_is_transient_and_other_errors_are_not():
-    assert is_transient(InterfaceError("connection already closed"))
+@postgresql
+def test_an_error_without_an_sqlstate_is_transient_only_where_the_connection_is_gone():
+    error = InterfaceError("the connection is closed")
+    assert not is_transient(error)  # as where a body used a cursor that it had closed
+    connection.connection.close()
+    assert is_transient(error)
+    connection.connect()
+
+
+def test_other_errors_are_not_transient():
     assert not is_transient(ValueError("x"))
     assert not is_transient(IntegrityError("x"))
 
