@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import socket
+import subprocess
 import threading
 import time
 from pathlib import Path
@@ -222,3 +223,10 @@ def cancels_itself_and_schedules() -> None:
     scheduler.now(noop, {"n": 1})
     scheduler.cancel(context.job_id or 0, interrupt=False)
     scheduler.now(noop, {"n": 2})
+
+
+@action(name="work.starts_a_program")
+def starts_a_program() -> int:
+    program = subprocess.Popen(["sleep", "60"])
+    program.terminate()
+    return program.wait(5)

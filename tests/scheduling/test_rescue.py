@@ -1,0 +1,132 @@
+"""What is rescued, and what must not be: late readers, newer claims, locked rows, reboots."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+from django.db import connection, transaction  # noqa: F401 - connection is read by the marks
+
+from scheduling import Retry, scheduler
+from scheduling.cluster import process, rescue, transitions
+from scheduling.cluster.slots import Slots
+from scheduling.models import Host, Job, State
+from scheduling.testing.processes import until
+from tests.scheduling import work
+from tests.scheduling.second import Elsewhere
+from tests.scheduling.work import WORK, ledger, open_gate
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def own():
+    return rescue.register(1, os.getpid())
+
+
+def claimed(own, function=work.noop, **options):
+    job = scheduler.now(function, **options)
+    (claim,) = [c for c in transitions.claim(own.pk, [function.name], 0, 10) if c.id == job.pk]
+    return claim
+
+
+def state(claim):
+    return scheduler.status(claim.id)
+
+
+def test_a_release_that_was_decided_before_the_start_leaves_a_begun_action_alone(own):
+    claim = claimed(own)
+    assert transitions.start(claim, 1)
+    assert not transitions.release(claim)
+    assert state(claim) == State.IN_PROGRESS
+    assert transitions.finish(claim, "1", transitions.Trace())
+
+
+def test_a_start_that_comes_after_the_release_does_not_begin(own):
+    claim = claimed(own)
+    assert transitions.release(claim)
+    assert transitions.start(claim, 1) is None
+
+
+def test_a_dead_workers_old_claim_does_not_touch_the_newer_one(own):
+    old = claimed(own)
+    transitions.release(old)
+    (new,) = transitions.claim(own.pk, ["work.noop"], 0, 1)
+    assert transitions.start(new, 2)
+    slot = Slots(1).take()
+    slot.hold(old.id, old.claim)
+    slot.die(-9)
+    rescue.worker(own.pk, slot, [])
+    assert state(new) == State.IN_PROGRESS
+    slot.hold(new.id, new.claim)
+    rescue.worker(own.pk, slot, [])
+    assert state(new) == State.FAILED
+
+
+@pytest.mark.parametrize("code", [-35, -9, 1])
+def test_any_exit_is_told_in_words(code):
+    assert str(abs(code)) in process.describe_exit(code)
+
+
+def test_one_row_that_cannot_be_settled_stops_no_other(own):
+    bad, good = claimed(own, work.again, args={"file": "x"}), claimed(own)
+    for claim in (bad, good):
+        transitions.start(claim, 1)
+    Job.objects.filter(pk=bad.id).update(policy={"retry": {"of_another_release": 1}})
+    rescue.orphans(own.pk, Slots(1), set())
+    assert (state(bad), state(good)) == (State.FAILED, State.FAILED)
+
+
+@pytest.mark.skipif("connection.vendor != 'postgresql'", reason="SQLite locks no rows")
+def test_a_locked_row_is_passed_over_and_found_again(own):
+    locked, free = claimed(own), claimed(own)
+    with transaction.atomic():
+        Job.objects.select_for_update().get(pk=locked.id)
+        Elsewhere(lambda: rescue.orphans(own.pk, Slots(1), set())).result()
+        assert (state(locked), state(free)) == (State.IN_PROGRESS, State.PENDING)
+    rescue.orphans(own.pk, Slots(1), set())
+    assert state(locked) == State.PENDING
+
+
+def test_a_host_of_an_earlier_start_of_the_machine_is_dead(own):
+    claim = claimed(own)
+    before = f"11111111-of-an-earlier-boot/{process.machine().partition('/')[2]}"
+    Host.objects.filter(pk=own.pk).update(machine=before, beat_at="2020-01-01T00:00:00Z")
+    new = rescue.register(1, os.getppid())
+    for dead in rescue.dead_hosts(new, judge_silence=True):
+        rescue.host(dead)
+    rescue.leftovers()
+    assert state(claim) == State.PENDING
+
+
+@pytest.mark.processes
+def test_sigterm_to_the_whole_group_lets_running_jobs_end(cluster, tmp_path):
+    """As systemd does it: every process of the cluster gets the signal at once."""
+    file = str(tmp_path / "ledger")
+    running = cluster(modules=[WORK])
+    job = scheduler.now(work.once, {"file": file})
+    until(lambda: ledger(file), 15)
+    os.killpg(running.mains[0].pid, signal.SIGTERM)
+    until(lambda: not running.pids("pusher"), 5)
+    open_gate(file)
+    assert running.mains[0].wait(10) == 0
+    assert scheduler.status(job.pk) == State.SUCCESS
+
+
+@pytest.mark.processes
+def test_an_unusual_signal_to_a_worker_is_settled_like_another(cluster, tmp_path):
+    file = str(tmp_path / "ledger")
+    running = cluster(modules=[WORK])
+    job = scheduler.now(work.again, {"file": file}, retry=Retry(initial_backoff=0.05))
+    until(lambda: ledger(file), 15)
+    running.kill("worker", signal.SIGRTMIN + 1)
+    open_gate(file)
+    assert scheduler.wait(job, 15).state == State.SUCCESS
+
+
+@pytest.mark.processes
+def test_a_program_that_a_job_starts_can_be_terminated(cluster):
+    cluster(modules=[WORK])
+    job = scheduler.wait(scheduler.now(work.starts_a_program), 15)
+    assert job.result == -signal.SIGTERM
