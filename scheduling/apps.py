@@ -13,11 +13,19 @@ class SchedulingConfig(AppConfig):
         from scheduling import checks, functions  # noqa: F401 - registers the checks
 
         functions.discover()
-        post_migrate.connect(_sync_crons, sender=self)
+        post_migrate.connect(_sync, sender=self)
 
 
-def _sync_crons(**_signal: object) -> None:
-    """migrate writes what the apps' crons.py declare."""
-    from scheduling import crons
+def _sync(using: str, **_signal: object) -> None:
+    """migrate writes what the apps' crons.py and limits declare, once our tables are all there."""
+    from django.db import connections
+    from django.db.migrations.executor import MigrationExecutor
 
-    crons.sync()
+    from scheduling import crons, limits
+    from scheduling.conf import conf
+
+    executor = MigrationExecutor(connections[using])
+    ours = [key for key in executor.loader.graph.leaf_nodes() if key[0] == "scheduling"]
+    if using == conf().database and not executor.migration_plan(ours):
+        crons.sync()
+        limits.sync()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from importlib import import_module
 from importlib.util import find_spec
@@ -109,11 +109,11 @@ def preview(
 def declarations() -> dict[str, Declaration]:
     """What the crons.py of all installed apps declare; AlreadyExists where two have one name."""
     found: dict[str, Declaration] = {}
-    for crons in _modules():
+    for app, crons in _modules():
         for name, declared in crons.declared.items():
             if name in found:
                 raise AlreadyExists(f"two crons are named {name!r}")
-            found[name] = declared
+            found[name] = replace(declared, app=app)
     return found
 
 
@@ -127,7 +127,7 @@ class Synced:
 
 
 def sync(*, only_add: bool = False) -> Synced:
-    """Write what crons.py declare: new crons are added, changed ones updated, vanished ones retired.
+    """Write what crons.py declare: new crons are added, changed ones updated, vanished ones of installed apps retired.
 
     What an operator changed is kept: a column follows the code only while it holds what the code last said.
     With `only_add` (a starting cluster, which may be of an older release) nothing that is there is touched.
@@ -142,9 +142,8 @@ def sync(*, only_add: bool = False) -> Synced:
             return Synced(added=added, changed=[], retired=[])
         there = [name for name in declared if name in rows]
         changed = [name for name in there if _follow(rows[name], declared[name])]
-        retired = [
-            name for name, cron in rows.items() if name not in declared and cron.declared and not cron.retired_at
-        ]
+        vanished = [cron for name, cron in rows.items() if name not in declared and cron.declared]
+        retired = [cron.key for cron in vanished if not cron.retired_at and cron.app in apps.app_configs]
         Cron.objects.filter(key__in=retired).update(retired_at=clock.Now(), next_tick_at=None)
     return Synced(added=added, changed=changed, retired=retired)
 
@@ -166,12 +165,12 @@ def describe(cron: Cron) -> str:
         return cron.spec
 
 
-def _modules() -> Iterator[Crons]:
+def _modules() -> Iterator[tuple[str, Crons]]:
     for app in apps.get_app_configs():
         if find_spec(f"{app.name}.crons") is not None and app.name != "scheduling":
             crons = getattr(import_module(f"{app.name}.crons"), "crons", None)
             if isinstance(crons, Crons):
-                yield crons
+                yield app.label, crons
 
 
 def _create(name: str, declaration: Declaration, *, first_now: bool, is_declared: bool = False) -> Cron:

@@ -33,6 +33,8 @@ class Declaration:
     priority: int
     description: str
     paused: bool
+    app: str = ""
+    """The label of the app that declares it; empty for a cron made at run time."""
 
 
 class Crons:

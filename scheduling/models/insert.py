@@ -106,9 +106,7 @@ class Inserted(NamedTuple):
     state: str
 
 
-def insert(
-    jobs: Sequence[NewJob], *, parent_id: int | None = None, skip_duplicates: bool = False
-) -> list[Inserted]:
+def insert(jobs: Sequence[NewJob], *, parent_id: int | None = None, skip_duplicates: bool = False) -> list[Inserted]:
     """Insert jobs in the caller's transaction and give what the database made of each, in order.
 
     `parent_id` is the job that schedules them. With `skip_duplicates`, a (cron, instant) or a held key that is

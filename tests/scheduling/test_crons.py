@@ -389,3 +389,14 @@ def test_describe(clock):
     assert crons.describe(cron) == "at 02:00 every day (Europe/Berlin)"
     cron.spec = "nonsense"
     assert crons.describe(cron) == "nonsense"
+
+
+@pytest.mark.django_db
+def test_crons_of_an_app_that_is_not_installed_here_are_left_to_those_who_have_it():
+    crons.sync()
+    Cron.objects.filter(declared__isnull=False).update(app="of_another_deployment")
+    key = Cron.objects.filter(declared__isnull=False).values_list("key", flat=True)[0]
+    Cron.objects.filter(key=key).update(key="elsewhere")
+    assert crons.sync().retired == []
+    Cron.objects.filter(key="elsewhere").update(app="markets")
+    assert crons.sync().retired == ["elsewhere"]
