@@ -15,7 +15,8 @@ setup: $(VENV)/installed .env ## the environment: .venv with all requirements, .
 demo: setup ## everything at work on this machine (DB=postgres, DATABASE_URL=…, RESET=1)
 	@$(BIN)/python manage.py demo --db $(DB) $(if $(filter 1,$(RESET)),--reset)
 
-test: test-sqlite test-postgres ## the whole suite on SQLite and on PostgreSQL (TEST_DATABASE_URL=…, else embedded)
+test: $(VENV)/installed ## the whole suite on SQLite and, beside it, on PostgreSQL (TEST_DATABASE_URL=…, else embedded)
+	@$(MAKE) --no-print-directory -j2 --output-sync=target test-sqlite test-postgres
 
 test-sqlite: $(VENV)/installed
 	TEST_DB=sqlite $(BIN)/python -m pytest $(ARGS)

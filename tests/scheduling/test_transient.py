@@ -137,9 +137,10 @@ def test_which_errors_of_sqlite_may_be_tried_again(words, expected):
 def test_an_error_without_an_sqlstate_is_transient_only_where_the_connection_is_gone():
     error = InterfaceError("the connection is closed")
     assert not is_transient(error)  # as where a body used a cursor that it had closed
+    connection.ensure_connection()
     connection.connection.close()
     assert is_transient(error)
-    connection.connect()
+    connection.close()
 
 
 def test_other_errors_are_not_transient():
