@@ -341,7 +341,7 @@ def test_values_come_back_as_they_went(make, drain, kind, value):
         lambda: None,
         b"\xff",
     ],
-    ids=str,
+    ids=["nan", "inf", "-inf", "deep nan", "object", "object inside", "function", "bytes"],
 )
 def test_what_is_not_json_is_neither_argument_nor_result(make, value):
     def body(value: Any) -> Any: ...
