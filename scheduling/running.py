@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import TypeVar
 
 from scheduling import clock, jsontext
 from scheduling.exceptions import ScheduleLimitExceeded
 
 MOST_CALLS = 1000
 MOST_BYTES = 8 << 20
+T = TypeVar("T")
+
 SAY_EVERY = 0.5  # seconds between two writes of progress, and between two looks for a cancel
 
 
@@ -28,6 +33,9 @@ class Execution:
     """Whether progress is written as it comes: not inside a mutation, whose writes nobody sees before its end."""
     scheduled_calls: int = 0
     scheduled_bytes: int = 0
+    timeout: float | None = None
+    """Seconds."""
+    began: float = field(default_factory=time.monotonic)
     said_at: float = 0.0
     looked_at: float = field(default_factory=time.monotonic)
     canceled: bool = False
@@ -80,8 +88,12 @@ class Context:
 
     @property
     def deadline(self) -> datetime | None:
-        """When this attempt times out; None where it has no timeout."""
-        return None
+        """When this attempt times out, by the database's clock; None where it has no timeout."""
+        current = _current.get()
+        if current is None or current.timeout is None:
+            return None
+        left = current.began + current.timeout - time.monotonic()
+        return _blocking(clock.now) + timedelta(seconds=left)
 
     def canceled(self) -> bool:
         """Whether the job is no longer ours, as it was canceled. Asks the database at most twice a second."""
@@ -89,9 +101,7 @@ class Context:
         if current is None or current.canceled or time.monotonic() - current.looked_at < SAY_EVERY:
             return bool(current and current.canceled)
         current.looked_at = time.monotonic()
-        with clock.database().cursor() as cursor:
-            cursor.execute("SELECT state, claim FROM scheduling_job WHERE id = %s", [current.job_id])
-            current.canceled = cursor.fetchone() != ("in_progress", current.claim)
+        current.canceled = _blocking(lambda: _claim_of(current.job_id)) != ("in_progress", current.claim)
         return current.canceled
 
     def progress(self, done: float, total: float | None = None, note: str = "") -> None:
@@ -103,11 +113,39 @@ class Context:
             return
         current.said_at = time.monotonic()
         said = jsontext.dumps({"done": done, "total": total, "note": str(note)[:200]})
-        with clock.database().cursor() as cursor:
-            cursor.execute(
-                "UPDATE scheduling_job SET progress = %s WHERE id = %s AND claim = %s AND state = 'in_progress'",
-                [said, current.job_id, current.claim],
-            )
+        _blocking(lambda: _write_progress(current, said))
 
 
 context = Context()
+
+
+def _claim_of(job_id: int) -> tuple[str, int] | None:
+    with clock.database().cursor() as cursor:
+        cursor.execute("SELECT state, claim FROM scheduling_job WHERE id = %s", [job_id])
+        row: tuple[str, int] | None = cursor.fetchone()
+    return row
+
+
+def _write_progress(execution: Execution, said: str) -> None:
+    with clock.database().cursor() as cursor:
+        cursor.execute(
+            "UPDATE scheduling_job SET progress = %s WHERE id = %s AND claim = %s AND state = 'in_progress'",
+            [said, execution.job_id, execution.claim],
+        )
+
+
+def _blocking(look: Callable[[], T]) -> T:
+    """Ask the database; from inside an event loop on a thread, as Django refuses it there."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return look()
+
+    def there() -> T:
+        try:
+            return look()
+        finally:
+            clock.database().close()
+
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(there).result()

@@ -66,7 +66,9 @@ def _run(claim: Claim, log: Captured) -> None:
         known = isinstance(error, InvalidArguments)
         _failed(function, claim, Permanent(str(error) if known else describe(error)), _trace(log))
         return
-    execution = Execution(claim.id, claim.attempt, claim.claim, writes=function.kind == "action")
+    timeout = outcomes.timeout_of(function, claim.policy)
+    writes = function.kind == "action"
+    execution = Execution(claim.id, claim.attempt, claim.claim, writes=writes, timeout=timeout)
     with executing(execution):
         (_run_mutation if function.kind == "mutation" else _run_action)(function, claim, arguments, log)
 

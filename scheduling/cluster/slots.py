@@ -159,9 +159,6 @@ class Slots:
         numbers = memoryview(mmap.mmap(-1, count * WIDTH * 8)).cast("q")
         self._slots = [Slot(index, numbers) for index in range(count)]
 
-    def __getitem__(self, index: int) -> Slot:
-        return self._slots[index]
-
     def take(self) -> Slot | None:
         """A free slot, for a worker that is about to be started; None where none has been settled yet."""
         free = next((slot for slot in self._slots if slot.status == Status.FREE), None)

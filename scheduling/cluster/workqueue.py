@@ -114,9 +114,9 @@ class WorkQueue:
         link.ready = False
         self._send(link, pickle.dumps(task))
 
-    def wait(self, seconds: float, also: Sequence[Any] = ()) -> None:
-        """Sleep until a worker says something, or a file of `also` is readable."""
-        select.select([self._offers, *self._open_sockets(), *also], [], [], max(0.0, seconds))
+    def wait(self, seconds: float) -> None:
+        """Sleep until a worker says something, at most so many seconds."""
+        select.select([self._offers, *self._open_sockets()], [], [], max(0.0, seconds))
 
     def sent_to(self, slot: int) -> list[tuple[int, int]]:
         """What was sent to the worker of a slot since it was last ready."""

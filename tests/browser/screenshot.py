@@ -1,4 +1,4 @@
-"""`python -m tests.browser.screenshot URL PASSWORD FILE`: the dashboard of a running demo, as a picture for the README."""
+"""`python -m tests.browser.screenshot URL PASSWORD FILE`: the README's picture, from a running demo's dashboard."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ def main(url: str, password: str, file: str) -> None:
                 browser.run(f"document.querySelector('#id_{field}').value = {json.dumps(value)}")
             browser.run(LOG_IN)
             browser.until(DRAWN)
+            browser.open(url)
             browser.shoot(Path(file))
         finally:
             browser.close()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
-from scheduling import Retry, action, context, mutation, scheduler
+from scheduling import Retry, action, context, mutation, scheduler, testing
 from scheduling.models import State
 
 pytestmark = pytest.mark.django_db
@@ -53,3 +55,27 @@ def test_progress_is_written_and_its_last_word_kept(run):
 def test_progress_of_a_mutation_is_no_error(run):
     job = run(lambda: context.progress(1, 1), by=mutation)
     assert job.state == State.SUCCESS
+
+
+@action(name="t.tells_from_a_loop", timeout=60)
+async def tells_from_a_loop() -> list[bool]:
+    context.progress(1, 1, "done")
+    return [context.canceled(), context.deadline is not None]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_async_action_may_say_how_far_it_is_and_ask_for_its_deadline():
+    job = scheduler.now(tells_from_a_loop)
+    (done,) = testing.drain()
+    assert (done.pk, done.state, done.result) == (job.pk, State.SUCCESS, [False, True])
+    assert done.progress == {"done": 1, "total": 1, "note": "done"}
+
+
+@pytest.mark.django_db
+def test_the_deadline_is_the_timeout_from_the_bodys_start(clock):
+    @action(name="t.asks_for_its_deadline", timeout=30)
+    def asks() -> bool:
+        return timedelta(seconds=29) < context.deadline - testing.clock.now() <= timedelta(seconds=30)
+
+    scheduler.now(asks)
+    assert [job.result for job in testing.drain()] == [True]
