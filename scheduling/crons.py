@@ -14,6 +14,7 @@ from django.apps import apps
 from django.db import IntegrityError, transaction
 
 from scheduling import calls, clock, functions, jsontext, schedules
+from scheduling.cluster import transitions
 from scheduling.conf import conf
 from scheduling.declarations import Arguments, Crons, Declaration, Every, Target, declaration, spec_of
 from scheduling.exceptions import AlreadyExists, InvalidOption, InvalidSchedule, NotFound
@@ -50,12 +51,10 @@ def list() -> builtins.list[Cron]:
 
 def delete(name: str) -> None:
     """Remove a cron: its pending runs are canceled, a running one ends. NotFound where there is none."""
-    from scheduling import scheduler
-
     with transaction.atomic(using=conf().database):
         cron = _locked(name)
-        for job in Job.objects.pending().filter(cron=name).select_for_update():  # so that none begins meanwhile
-            scheduler.cancel(job)
+        pending = Job.objects.pending().filter(cron=name).select_for_update()  # so that none begins meanwhile
+        transitions.cancel(builtins.list(pending.values_list("pk", flat=True)), interrupt=True)
         cron.delete()
 
 
@@ -86,7 +85,7 @@ def run_now(name: str, args: Arguments = None) -> Job | None:
     with transaction.atomic(using=conf().database):
         cron = _locked(name)
         unfinished = Job.objects.unfinished().filter(cron=name).count()
-        if unfinished >= {Overlap.SKIP: 1, Overlap.QUEUE: 2}.get(Overlap(cron.overlap), unfinished + 1):
+        if not Overlap(cron.overlap).has_room(unfinished):
             return None
         text = functions.schedulable(cron.function).store(cron.arguments if args is None else args)
         policy = None if cron.policy is None else jsontext.dumps(cron.policy)

@@ -36,7 +36,7 @@ def liveness(host: Host, now: datetime) -> str:
     if clock.database().vendor == "postgresql":
         silent = now - host.beat_at > timedelta(seconds=conf().host_dead_after)
         return "dead" if silent else "alive"
-    same_boot = host.machine.split("/")[0] == machine.split("/")[0]
+    same_boot = process.boot(host.machine) == process.boot(machine)
     return "unknown" if same_boot else "dead"
 
 

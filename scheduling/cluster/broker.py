@@ -15,7 +15,7 @@ from django_q.models import OrmQ
 
 from scheduling import clock, functions
 from scheduling.cluster import rescue, ticker, transitions
-from scheduling.cluster.errors import is_transient
+from scheduling.cluster.errors import first_line, is_transient
 from scheduling.cluster.look import look
 from scheduling.cluster.slots import Slots
 from scheduling.cluster.workqueue import WorkQueue
@@ -195,14 +195,10 @@ class JobBroker(ORM):  # type: ignore[misc]
         if self._outage is None:
             self._outage = time.monotonic()
             if is_transient(error):
-                logger.warning("database.lost pid=%s: %s", os.getpid(), _first_line(error))
+                logger.warning("database.lost pid=%s: %s", os.getpid(), first_line(error))
             else:
                 logger.error("pusher.failed pid=%s: it goes on trying", os.getpid(), exc_info=error)
         self._began = False
         clock.database().close()
         self.queue.wait(self._pause * random.uniform(0.5, 1.5))
         self._pause = min(self._pause * 2, 2.0)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -39,6 +39,11 @@ def is_transient(error: BaseException, sqlstates: tuple[str, ...] = TRANSIENT_SQ
     return connection.connection is None or not connection.is_usable()
 
 
+def first_line(error: BaseException) -> str:
+    """What an error says, for a line of a log; its kind where it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
 def insist(step: Callable[[], T]) -> T:
     """Do a guarded step until the database answers, with growing waits of at most 5 s between.
 

@@ -15,6 +15,7 @@ from typing import Any
 from django.db import DataError, IntegrityError, transaction
 
 from scheduling import clock, jsontext, schedules
+from scheduling.cluster.errors import first_line
 from scheduling.cluster.look import NAMES
 from scheduling.conf import conf
 from scheduling.exceptions import InvalidSchedule
@@ -119,7 +120,7 @@ def tick() -> int:
         with transaction.atomic(using=conf().database):
             return _tick(_due())
     except (DataError, IntegrityError) as error:
-        logger.warning("cron.one_by_one: %s", str(error).strip().splitlines()[0])
+        logger.warning("cron.one_by_one: %s", first_line(error))
     made = 0
     with transaction.atomic(using=conf().database):
         for cron in _due():
@@ -151,7 +152,7 @@ def decide(due: Due, unfinished: int) -> Decision:
     """
     schedule = schedules.parse(due.spec, due.timezone)
     _check_json(due)
-    room = {Overlap.SKIP: 1, Overlap.QUEUE: 2}.get(Overlap(due.overlap), unfinished + 1) > unfinished
+    room = Overlap(due.overlap).has_room(unfinished)
     missed = due.now - due.next_tick_at > ON_TIME
     one_by_one = missed and due.catch_up == CatchUp.ALL
     if one_by_one and not room:

@@ -217,19 +217,18 @@ def cancel(jobs: Sequence[int], *, interrupt: bool) -> int:
     """Cancel those of these jobs that have not ended, and give how many there were."""
     now, params = clock.sql()
     statement = CANCEL.format(now=now, ids=IDS[clock.database().vendor])
-    with _transaction(), clock.database().cursor() as cursor:
-        cursor.execute(statement, [*params, interrupt, jsontext.dumps(jobs)])
-        rows = cursor.fetchall()
-        for row in rows:
-            _ended(row, {"type": "canceled"})
-    return len(rows)
+    return _cancel(statement, [*params, interrupt, jsontext.dumps(jobs)])
 
 
 def expire() -> int:
     """Cancel the pending jobs that have not begun by their time, and give how many there were."""
     now, params = clock.sql()
+    return _cancel(EXPIRE.format(now=now), [*params, *params])
+
+
+def _cancel(statement: str, params: list[Any]) -> int:
     with _transaction(), clock.database().cursor() as cursor:
-        cursor.execute(EXPIRE.format(now=now), [*params, *params])
+        cursor.execute(statement, params)
         rows = cursor.fetchall()
         for row in rows:
             _ended(row, {"type": "canceled"})

@@ -22,6 +22,10 @@ class Overlap(models.TextChoices):
     QUEUE = "queue"
     ALLOW = "allow"
 
+    def has_room(self, unfinished: int) -> bool:
+        """Whether another run may be made beside so many that have not ended."""
+        return self == Overlap.ALLOW or unfinished < {Overlap.SKIP: 1, Overlap.QUEUE: 2}[self]
+
 
 class CatchUp(models.TextChoices):
     """What becomes of ticks that passed while nothing ran."""

@@ -36,10 +36,11 @@ class Command(BaseCommand):
 def _add_missing_crons() -> None:
     """What crons.py declare and no migrate has written yet; what is there may be of a newer release, and is left."""
     from scheduling import crons
+    from scheduling.cluster.errors import first_line
 
     try:
         added = crons.sync(only_add=True).added
     except DatabaseError as error:  # the cluster waits for its database, and so must its start
-        logger.warning("crons.not_added: %s", str(error).strip().splitlines()[0])
+        logger.warning("crons.not_added: %s", first_line(error))
     else:
         logger.info("crons.added names=%s", ",".join(added) or "none")
