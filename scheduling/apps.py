@@ -17,15 +17,16 @@ class SchedulingConfig(AppConfig):
 
 
 def _sync(using: str, **_signal: object) -> None:
-    """migrate writes what the apps' crons.py and limits declare, once our tables are all there."""
+    """migrate writes what the apps' crons, pools and limits declare, once our tables are all there."""
     from django.db import connections
     from django.db.migrations.executor import MigrationExecutor
 
-    from scheduling import crons, limits
+    from scheduling import crons, limits, pools
     from scheduling.conf import conf
 
     executor = MigrationExecutor(connections[using])
     ours = [key for key in executor.loader.graph.leaf_nodes() if key[0] == "scheduling"]
     if using == conf().database and not executor.migration_plan(ours):
         crons.sync()
+        pools.sync()
         limits.sync()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from scheduling import functions, jsontext
+from scheduling import functions, jsontext, lanes
+from scheduling import options as checked
 from scheduling.backoff import Retry
 from scheduling.exceptions import InvalidOption
 from scheduling.functions import Function
@@ -17,7 +18,19 @@ from scheduling.models.insert import NewJob
 
 LONGEST_DELAY = timedelta(days=366 * 100)
 KEY_OPTIONS = ("key", "key_mode", "window", "max_wait")
-OPTIONS = ("run_at", "run_after", "priority", "retry", "timeout", "expires", "on_complete", "context", *KEY_OPTIONS)
+OPTIONS = (
+    "run_at",
+    "run_after",
+    "priority",
+    "retry",
+    "pool",
+    "rate_limit",
+    "timeout",
+    "expires",
+    "on_complete",
+    "context",
+    *KEY_OPTIONS,
+)
 
 
 @dataclass(frozen=True)
@@ -48,12 +61,14 @@ def prepare(call: Call) -> tuple[NewJob, Key | None]:
         raise InvalidOption("give run_at or run_after, not both")
     priority = options.get("priority")
     expires_at, expires_in = _expiry(options.get("expires"), options.get("run_after"))
+    args = function.store(call.args)
     new = NewJob(
         name=function.name,
-        args=function.store(call.args),
+        args=args,
+        **asdict(lanes.place(function, args, options.get("pool"), options.get("rate_limit"))),
         run_at=aware(options.get("run_at")),
         delay=0 if options.get("run_after") is None else delay_seconds(options["run_after"]),
-        priority=function.options.priority if priority is None else functions.check_priority(priority),
+        priority=function.options.priority if priority is None else checked.priority(priority),
         policy=policy(options.get("retry"), options.get("timeout")),
         on_complete=completion(options.get("on_complete")),
         context=stored_context(options.get("context")),
@@ -116,10 +131,10 @@ def policy(retry: Retry | Mapping[str, Any] | bool | None, timeout: float | time
     """What a call says of its retries and timeout, as stored: None leaves it to the function, False: no retries."""
     said: dict[str, Any] = {}
     if retry is not None:
-        given = functions.retry_policy(retry)
+        given = checked.retry_policy(retry)
         said["retry"] = given.model_dump(mode="json") if given else False
-    if (checked := functions.check_timeout(timeout)) is not None:
-        said["timeout"] = checked.total_seconds()
+    if (limit := checked.timeout(timeout)) is not None:
+        said["timeout"] = limit.total_seconds()
     return jsontext.dumps(said) if said else None
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from django.apps import apps
 from django.db import IntegrityError, transaction
 
-from scheduling import calls, clock, functions, jsontext, schedules
+from scheduling import calls, clock, functions, jsontext, lanes, schedules
 from scheduling.cluster import transitions
 from scheduling.conf import conf
 from scheduling.declarations import Arguments, Crons, Declaration, Every, Target, declaration, spec_of
@@ -87,9 +87,11 @@ def run_now(name: str, args: Arguments = None) -> Job | None:
         unfinished = Job.objects.unfinished().filter(cron=name).count()
         if not Overlap(cron.overlap).has_room(unfinished):
             return None
-        text = functions.schedulable(cron.function).store(cron.arguments if args is None else args)
+        function = functions.schedulable(cron.function)
+        text = function.store(cron.arguments if args is None else args)
+        place = asdict(lanes.place(function, text))
         policy = None if cron.policy is None else jsontext.dumps(cron.policy)
-        new = NewJob(name=cron.function, args=text, priority=cron.priority, policy=policy, cron=name)
+        new = NewJob(name=cron.function, args=text, priority=cron.priority, policy=policy, cron=name, **place)
         return scheduler.get(insert([new])[0].id)
 
 

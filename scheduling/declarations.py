@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from scheduling import calls, functions, jsontext, schedules
+from scheduling import options as checked
 from scheduling.exceptions import AlreadyExists, InvalidOption, InvalidSchedule
 from scheduling.functions import Function
 from scheduling.models import CatchUp, Overlap
@@ -101,7 +102,7 @@ def declaration(name: str, spec: str, fn: Target, args: Arguments, options: dict
         "overlap": lambda choice: _choice(Overlap, choice),
         "catch_up": lambda choice: _choice(CatchUp, choice),
         "retry": lambda retry: jsontext.loads(calls.policy(retry)),
-        "priority": functions.check_priority,
+        "priority": checked.priority,
         "paused": bool,
         "description": str,
     }

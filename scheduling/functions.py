@@ -12,7 +12,6 @@ import types
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import Any, Literal, NotRequired, get_type_hints, overload
 
 from django.apps import apps
@@ -23,65 +22,16 @@ from pydantic_core import PydanticSerializationError
 from typing_extensions import TypedDict
 
 from scheduling import clock, jsontext
-from scheduling.backoff import Retry
+from scheduling.buckets import RateLimit
 from scheduling.conf import conf
 from scheduling.exceptions import AlreadyExists, InvalidArguments, InvalidOption, InvalidResult, NotFound
+from scheduling.options import Options
 from scheduling.shapes import ANY_TYPE, Shape, fields
 
 Kind = Literal["query", "mutation", "action"]
 Body = Callable[..., Any]
 
-LONGEST_TIMEOUT = 366 * 86400.0  # seconds
 GIVEN_BY_CRON = "scheduled_for"  # a cron passes its instant to a function that has this argument
-
-
-@dataclass(frozen=True, kw_only=True)
-class Options:
-    """How a function runs unless a call says otherwise."""
-
-    retry: Retry | None = None
-    """The policy by which failures are tried again; None: an action runs at most once."""
-    timeout: timedelta | None = None
-    """How long one attempt may run, from its body's start; None: as long as it likes (5 s for a mutation on SQLite)."""
-    priority: int = 0
-    """From -100 to 100; higher is claimed first."""
-    max_crashes: int = 3
-    """A job that ends its worker's process this many times is failed."""
-    description: str = ""
-    """A line for operators; the docstring's first one by default."""
-
-    def __post_init__(self) -> None:
-        check_priority(self.priority)
-        if self.max_crashes < 1:
-            raise InvalidOption(f"max_crashes is 1 or more, not {self.max_crashes!r}")
-
-
-def retry_policy(retry: Retry | Mapping[str, Any] | bool | None) -> Retry | None:
-    """The policy that is meant: True is the default one, False and None are none; InvalidOption for what is none."""
-    if retry is None or isinstance(retry, bool):
-        return Retry() if retry else None
-    if isinstance(retry, Mapping):
-        return Retry(**retry)
-    if not isinstance(retry, Retry):
-        raise InvalidOption(f"retry is a Retry(…), True or False, not {retry!r}")
-    return retry
-
-
-def check_timeout(timeout: float | timedelta | None) -> timedelta | None:
-    """A timeout over 0 and up to a year, from seconds or a timedelta; anything else raises InvalidOption."""
-    if timeout is None:
-        return None
-    seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds <= LONGEST_TIMEOUT:
-        raise InvalidOption(f"a timeout is a number of seconds over 0, or a timedelta, not {timeout!r}")
-    return timedelta(seconds=seconds)
-
-
-def check_priority(priority: int) -> int:
-    """A priority between -100 and 100; anything else raises InvalidOption."""
-    if isinstance(priority, bool) or not isinstance(priority, int) or not -100 <= priority <= 100:
-        raise InvalidOption(f"priority is a whole number from -100 to 100, not {priority!r}")
-    return priority
 
 
 @dataclass(eq=False)
@@ -97,6 +47,7 @@ class Function:
     def __post_init__(self) -> None:
         functools.update_wrapper(self, self.body)
         self.parameters = _parameters(self)
+        self.check_key(self.options.rate_limit)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the body here and now, without a record: a mutation in atomic(), a query read-only."""
@@ -107,6 +58,11 @@ class Function:
             with read_only():
                 return self.body(*args, **kwargs)
         return self.body(*args, **kwargs)
+
+    def check_key(self, limit: RateLimit | None) -> None:
+        """InvalidOption where a rate limit goes by an argument that the body does not have."""
+        if limit and limit.key and limit.key not in self.parameters:
+            raise InvalidOption(f"{self.name}: the rate limit's key {limit.key!r} is none of its arguments")
 
     @property
     def is_async(self) -> bool:
@@ -230,9 +186,9 @@ def mutation(body: Body | None = None, /, *, name: str | None = None, **options:
     """Register a function that writes: exactly once.
 
     Its writes and its `success` commit together. The body itself may run more than once and must have no
-    other effects. Options: retry, timeout, priority, max_crashes, description.
+    other effects. Options: see scheduling.options.Options.
     """
-    return _decorate("mutation", body, name, _options(options))
+    return _decorate("mutation", body, name, Options.of(options))
 
 
 @overload
@@ -242,10 +198,9 @@ def action(*, name: str | None = None, **options: Any) -> Callable[[Body], Funct
 def action(body: Body | None = None, /, *, name: str | None = None, **options: Any) -> Any:
     """Register a function with effects outside the database: at most once, or with `retry` at least once.
 
-    It runs outside a transaction; its start is committed before its body. Options: retry, timeout, priority,
-    max_crashes, description.
+    It runs outside a transaction; its start is committed before its body. Options: see scheduling.options.Options.
     """
-    return _decorate("action", body, name, _options(options))
+    return _decorate("action", body, name, Options.of(options))
 
 
 @contextmanager
@@ -281,16 +236,6 @@ def _decorate(kind: Kind, body: Body | None, name: str | None, options: Options)
         return function
 
     return register if body is None else register(body)
-
-
-def _options(options: dict[str, Any]) -> Options:
-    unknown = options.keys() - Options.__dataclass_fields__.keys()
-    if unknown:
-        raise InvalidOption(
-            f"unknown option {', '.join(sorted(unknown))}: it takes {', '.join(Options.__dataclass_fields__)}"
-        )
-    checked = {"retry": retry_policy(options.get("retry")), "timeout": check_timeout(options.get("timeout"))}
-    return Options(**options | checked)
 
 
 def _default_name(body: Body) -> str:

@@ -24,6 +24,7 @@ from scheduling.conf import conf
 from scheduling.exceptions import InvalidOption
 from scheduling.models import Job, State
 from scheduling.models.insert import Inserted, NewJob, insert
+from scheduling.models.reserved import give_back
 
 MODES = ("keep", "replace", "debounce", "throttle", "keep_last")
 LONGEST_KEY = 200
@@ -31,7 +32,8 @@ TRIES = 20  # of two calls at once one inserts and the other tries again; more t
 
 REPLACE = """
 UPDATE scheduling_job
-SET args = %s, run_at = {run_at}, priority = %s, policy = %s, on_complete = %s, context = %s
+SET args = %s, run_at = {run_at}, priority = %s, policy = %s, on_complete = %s, context = %s,
+    lane = %s, pool = %s, rate_limit = %s, tokens = %s, reserved = false
 WHERE id = %s RETURNING run_at, created_at
 """
 
@@ -128,9 +130,12 @@ def _change(new: NewJob, holder: Job, latest: datetime | None) -> Inserted:
     if latest is not None:
         least = "least" if clock.database().vendor == "postgresql" else "min"
         run_at, params = f"{least}({run_at}, %s)", [*params, clock.to_db(latest)]
-    options = [new.priority, new.policy, new.on_complete, new.context, holder.pk]
+    options = [new.priority, new.policy, new.on_complete, new.context]
+    place = [new.lane, new.pool, new.rate_limit, new.tokens]
+    if holder.reserved and holder.rate_limit is not None:
+        give_back([(holder.rate_limit, holder.tokens or 0)])
     with clock.database().cursor() as cursor:
-        cursor.execute(REPLACE.format(run_at=run_at), [new.args, *params, *options])
+        cursor.execute(REPLACE.format(run_at=run_at), [new.args, *params, *options, *place, holder.pk])
         when, created_at = (clock.from_db(value) for value in cursor.fetchone())
     assert when is not None
     assert created_at is not None

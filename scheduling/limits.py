@@ -20,6 +20,7 @@ from scheduling import buckets, clock
 from scheduling.buckets import MILLION, FixedWindow, TokenBucket
 from scheduling.conf import conf
 from scheduling.exceptions import InvalidOption, LimitImpossible, NotFound, RateLimited
+from scheduling.models import reserved
 from scheduling.models import take as statements
 from scheduling.models.limit import Limit, LimitLevel
 from scheduling.models.take import Snapshot, Taking
@@ -64,11 +65,21 @@ def define(name: str, config: TokenBucket | FixedWindow) -> None:
         _unwritten.add(name)
 
 
-def sync() -> None:
-    """Write what was defined while the apps loaded; at most one query for each that has not changed."""
+def sync(*, only_add: bool = False) -> None:
+    """Write what was defined while the apps loaded; with `only_add` (a starting cluster, which may be of an older
+    release) nothing that is there is changed."""
+    if not _at_start:
+        return
+    there = set(Limit.objects.using(conf().database).filter(name__in=_at_start).values_list("name", flat=True))
     for name, config in _at_start.items():
-        _write(name, config)
-    _unwritten.clear()
+        if name not in there or not only_add:
+            _write(name, config)
+
+
+def require(name: str) -> None:
+    """NotFound where no limit has this name; no query for one that was defined while the apps loaded."""
+    if name not in _at_start and not Limit.objects.using(conf().database).filter(name=name).exists():
+        raise NotFound(f"no rate limit is named {name!r}: limits.define({name!r}, …) makes one")
 
 
 def take(
@@ -128,6 +139,7 @@ def reset(name: str, key: str | int | None = None, *, everything: bool = False) 
     if everything and key is not None:
         raise InvalidOption("reset takes a key or everything=True, not both")
     text = _key(key)
+    reserved.wake(name, text, all_keys=everything)
     limit = Limit.objects.using(conf().database).filter(name=name).values_list("pk", flat=True).first()
     if limit is None and name not in _at_start:
         raise NotFound(f"no rate limit is named {name!r}")

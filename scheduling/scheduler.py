@@ -9,13 +9,13 @@ from typing import Any
 
 from django.db import transaction
 
-from scheduling import calls, clock, functions, jsontext, keys, running
+from scheduling import calls, clock, functions, jsontext, keys, lanes, pauses, running
 from scheduling.calls import Call
 from scheduling.cluster import transitions
 from scheduling.conf import conf
 from scheduling.exceptions import InvalidOption, NotFinished, NotFound
 from scheduling.functions import Function
-from scheduling.models import FINAL, Job, PastAttempt
+from scheduling.models import FINAL, Job, PastAttempt, Paused, reserved
 from scheduling.models.insert import Inserted, NewJob, insert
 from scheduling.models.job import JobQuerySet
 
@@ -101,7 +101,10 @@ def cancel_all(
 
 def reschedule(job: Job | int, run_at: datetime) -> bool:
     """Give a pending job another time (an aware datetime); gives whether it was pending."""
-    return Job.objects.pending().filter(pk=_id(job)).update(run_at=calls.aware(run_at)) == 1
+    when = calls.aware(run_at)
+    with transaction.atomic(using=conf().database):
+        reserved.wake_one(_id(job))
+        return Job.objects.pending().filter(pk=_id(job)).update(run_at=when) == 1
 
 
 def cleanup(older_than: float | timedelta, states: Sequence[str] = FINAL, fn: Function | str | None = None) -> int:
@@ -121,6 +124,21 @@ def cleanup(older_than: float | timedelta, states: Sequence[str] = FINAL, fn: Fu
             gone = Job.objects.filter(pk__in=batch)
             removed += gone._raw_delete(gone.db)
     return removed
+
+
+def pause(
+    fn: Function | str | None = None, reason: str = "", until: datetime | None = None, *, everything: bool = False
+) -> None:
+    """Start no more jobs of a function, or (everything=True) of any, on any host; crons stand still with everything.
+
+    What runs ends, what waits stays pending. It ends with resume(), or by itself at `until` (an aware datetime).
+    """
+    pauses.pause(*_what(fn, everything), reason, until)
+
+
+def resume(fn: Function | str | None = None, *, everything: bool = False) -> bool:
+    """Start the jobs of a function, or (everything=True) all, again; gives whether there was a pause to end."""
+    return pauses.resume(*_what(fn, everything))
 
 
 def get(id: int | str) -> Job:
@@ -168,12 +186,22 @@ def retry(job: Job | int) -> Job:
         name=old.name,
         args=function.store(old.args),
         priority=old.priority,
+        pool=old.pool,
+        lane=old.lane if old.rate_limit is None else lanes.TOKENS + old.rate_limit,
+        rate_limit=old.rate_limit,
+        tokens=old.tokens,
         policy=_as_text(old.policy),
         on_complete=old.on_complete,
         context=_as_text(old.context),
         retry_of_id=old.pk,
     )
     return _insert([new])[0]
+
+
+def _what(fn: Function | str | None, everything: bool) -> tuple[Paused, str]:
+    if (fn is None) != everything:
+        raise InvalidOption("give a function, or everything=True")
+    return (Paused.EVERYTHING, "") if fn is None else (Paused.FUNCTION, functions.get(fn).name)
 
 
 def _schedule(call: Call) -> Job:
@@ -205,6 +233,10 @@ def _job(row: NewJob, made: Inserted) -> Job:
         run_at=made.run_at,
         created_at=made.created_at,
         priority=row.priority,
+        lane=row.lane,
+        pool=row.pool,
+        rate_limit=row.rate_limit,
+        tokens=row.tokens,
         policy=jsontext.loads(row.policy),
         on_complete=row.on_complete,
         context=jsontext.loads(row.context),

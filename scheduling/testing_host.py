@@ -15,6 +15,8 @@ def main() -> int:
     from django.conf import settings
 
     settings.DATABASES[task["alias"]].update(task["database"])
+    if task["pools"] is not None:
+        settings.SCHEDULING = {**getattr(settings, "SCHEDULING", {}), "pools": task["pools"]}
     django.setup()
     for module in task["modules"]:
         import_module(module)

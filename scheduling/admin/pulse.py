@@ -7,21 +7,25 @@ from datetime import datetime, timedelta
 
 from scheduling import clock
 from scheduling.admin.paging import MOST, Bounded
+from scheduling.cluster.claims import MOST_LANES, WAITING, WORDS
 from scheduling.models import State
 
 HOUR = timedelta(hours=1)
 MINUTES = 60
 
-# The index of jobs that may become due begins with the priority, so each priority in use is asked for its oldest.
-LANE = "FROM scheduling_job WHERE state = 'pending' AND waits_for_id IS NULL"
+# The index of jobs that may become due begins with lane and priority, so each in use is asked for its oldest.
+DUE = f"FROM scheduling_job {{by_due}} WHERE {WAITING}"
 PULSE = f"""
-WITH RECURSIVE lane(priority) AS (
-    SELECT max(priority) {LANE}
+WITH RECURSIVE line(lane, priority, nth) AS (
+    SELECT lane, priority, 1 FROM scheduling_job
+    WHERE id = (SELECT id {DUE} ORDER BY lane, priority LIMIT 1)
     UNION ALL
-    SELECT (SELECT max(priority) {LANE} AND priority < lane.priority) FROM lane WHERE lane.priority IS NOT NULL
+    SELECT next.lane, next.priority, nth + 1 FROM line JOIN scheduling_job AS next ON next.id = {{next_line}}
+    WHERE nth < {MOST_LANES}
 )
 SELECT {{now}}, (
-    SELECT min((SELECT min(run_at) {LANE} AND scheduling_job.priority = lane.priority)) FROM lane
+    SELECT min((SELECT min(run_at) {DUE} AND scheduling_job.lane = line.lane
+        AND scheduling_job.priority = line.priority)) FROM line
 ), {{counts}}
 """  # noqa: S608 - text of ours
 COUNT = "(SELECT count(*) FROM (SELECT 1 FROM scheduling_job WHERE state = '{state}' LIMIT {most}) AS {state}_)"
@@ -78,7 +82,7 @@ def pulse() -> Pulse:
     now, params = clock.sql()
     counts = ", ".join(COUNT.format(state=state, most=MOST + 1) for state in State.values)
     with clock.database().cursor() as cursor:
-        cursor.execute(PULSE.format(now=now, counts=counts), params)
+        cursor.execute(PULSE.format(now=now, counts=counts, **WORDS[clock.database().vendor]), params)
         at, oldest, *found = cursor.fetchone()
     moment = clock.from_db(at)
     assert moment is not None

@@ -7,16 +7,17 @@ import os
 import random
 import signal
 import time
+from collections.abc import Sequence
 
 from django.db.models import QuerySet
 from django_q.brokers.orm import ORM
 from django_q.conf import Conf as DjangoQ
 from django_q.models import OrmQ
 
-from scheduling import clock, functions
-from scheduling.cluster import rescue, ticker, transitions
+from scheduling import clock, functions, lanes, limits, pools
+from scheduling.cluster import claims, rescue, ticker, tokens, transitions
+from scheduling.cluster.claims import Lane
 from scheduling.cluster.errors import first_line, is_transient
-from scheduling.cluster.look import look
 from scheduling.cluster.slots import Slots
 from scheduling.cluster.workqueue import WorkQueue
 from scheduling.conf import conf
@@ -73,6 +74,8 @@ class JobBroker(ORM):  # type: ignore[misc]
         self._audits = Every(AUDIT)
         self._expiries = Every(LOOK_FOR_EXPIRED)
         self._names = functions.names()
+        self._after = ""  # where the next look begins, while there are more lanes than one look shows
+        self._empty: dict[str, float] = {}  # lanes whose limit has no token, and until when (time.monotonic())
         self._pause = 0.05
 
     @staticmethod
@@ -100,15 +103,35 @@ class JobBroker(ORM):  # type: ignore[misc]
         self._interrupt()
         if self._expiries():
             transitions.expire()
-        found = look(self._names)
-        ticked = self._tick() if found.ticks else 0
-        idle = self.queue.idle()
-        claimed = self._claim(found.lane, idle) if found.lane is not None and idle else 0
-        if idle > claimed and (plain := self._plain_tasks()):
+        found = claims.look(self._names, self._after)
+        self._after = found.after
+        done = self._tick() if found.ticks else 0
+        done += self._serve([lane for lane in found.lanes if lanes.served(lane.name, conf().pools)])
+        if self.queue.idle() and (plain := self._plain_tasks()):
             return plain
-        if not claimed and not ticked:
+        if not done:
             self.queue.wait(self._patience())
         return None
+
+    def _serve(self, due: Sequence[Lane]) -> int:
+        """Claim for idle workers, lane by lane, and reserve tokens; gives how many jobs were moved on."""
+        done = 0
+        for lane in due:
+            if lane.name.startswith(lanes.TOKENS):
+                done += self._reserve(lane)
+            elif idle := self.queue.idle():
+                done += self._claim(lane, idle)
+        return done
+
+    def _reserve(self, lane: Lane) -> int:
+        now = time.monotonic()
+        if self._empty.get(lane.name, 0) > now:
+            return 0
+        moved, empty = tokens.reserve(self._names, lane)
+        if empty:
+            self._empty = {name: until for name, until in self._empty.items() if until > now}
+            self._empty[lane.name] = now + min(empty, tokens.LOOK_AGAIN)
+        return moved
 
     def _begin(self) -> None:
         """The first turn, and each after an outage: take back claims that nobody on this host has.
@@ -122,6 +145,8 @@ class JobBroker(ORM):  # type: ignore[misc]
         if clock.database().vendor == "postgresql":
             with clock.database().cursor() as cursor:  # a row that somebody has locked is not to hold us up
                 cursor.execute("SELECT set_config('lock_timeout', %s, false)", [LOCK_TIMEOUT])
+        pools.sync(only_add=True)  # what is there may be of a newer release
+        limits.sync(only_add=True)
         self._settle_workers()
         self._take_back()
         self._began = True
@@ -172,12 +197,12 @@ class JobBroker(ORM):  # type: ignore[misc]
             if slot and slot.cancel(pair, time.monotonic()):
                 os.kill(slot.pid, signal.SIGUSR1)
 
-    def _claim(self, lane: int, idle: int) -> int:
+    def _claim(self, lane: Lane, idle: int) -> int:
         assert self.host is not None
-        claims = transitions.claim(self.host.pk, self._names, lane, idle)
-        for claim in claims:
+        claimed = claims.claim(self.host.pk, self._names, lane, idle)
+        for claim in claimed:
             self.queue.hand([claim])
-        return len(claims)
+        return len(claimed)
 
     def _plain_tasks(self) -> list[tuple[int, str]] | None:
         """The next plain async_task(), if any: they are looked for once a second until one is found."""

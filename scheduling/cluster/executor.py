@@ -15,10 +15,11 @@ from django.db import transaction
 
 from scheduling import clock, functions
 from scheduling.cluster import outcomes, slots, transitions
+from scheduling.cluster.claims import Claim
 from scheduling.cluster.errors import insist, is_transient
 from scheduling.cluster.interrupts import interruptible
 from scheduling.cluster.logs import Captured, capture, storable
-from scheduling.cluster.transitions import Claim, Trace
+from scheduling.cluster.transitions import Trace
 from scheduling.conf import conf
 from scheduling.exceptions import InvalidArguments, InvalidResult, JobCanceled, JobTimeout, Permanent
 from scheduling.functions import Function

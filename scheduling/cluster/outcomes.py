@@ -8,7 +8,8 @@ from typing import Any
 from scheduling import backoff, clock
 from scheduling.backoff import Retry
 from scheduling.cluster import transitions
-from scheduling.cluster.transitions import Claim, Trace
+from scheduling.cluster.claims import Claim
+from scheduling.cluster.transitions import Trace
 from scheduling.conf import conf
 from scheduling.exceptions import InvalidOption, Permanent, RetryAfter
 from scheduling.functions import Function

@@ -16,9 +16,10 @@ from django.db import transaction
 from scheduling import clock, functions
 from scheduling.clock import Now
 from scheduling.cluster import outcomes, process, transitions
+from scheduling.cluster.claims import Claim
 from scheduling.cluster.errors import is_transient
 from scheduling.cluster.slots import Ended, Slot, Slots
-from scheduling.cluster.transitions import Claim, Trace
+from scheduling.cluster.transitions import Trace
 from scheduling.conf import conf
 from scheduling.models import Host, Job
 

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import DataError, IntegrityError, transaction
 
-from scheduling import clock, jsontext, schedules
+from scheduling import clock, functions, jsontext, lanes, schedules
 from scheduling.cluster.errors import first_line
-from scheduling.cluster.look import NAMES
+from scheduling.cluster.lists import NAMES
 from scheduling.conf import conf
-from scheduling.exceptions import InvalidSchedule
+from scheduling.exceptions import InvalidSchedule, NotFound
 from scheduling.models import CatchUp, Cron, Overlap, State
 from scheduling.models.insert import NewJob, insert
 
@@ -246,7 +246,16 @@ def _job(decision: Decision) -> NewJob:
         policy=due.policy,
         cron=due.key,
         scheduled_for=decision.run,
+        **asdict(_place(due)),
     )
+
+
+def _place(due: Due) -> lanes.Place:
+    """Where its runs wait; a function that this host does not know, or whose pool is gone, is left in no pool."""
+    try:
+        return lanes.place(functions.get(due.function), due.arguments)
+    except NotFound:
+        return lanes.Place()
 
 
 def _record_skipped(decision: Decision, running: int) -> None:

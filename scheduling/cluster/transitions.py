@@ -7,42 +7,27 @@ canceled, matches no row and changes nothing. Each returns whether it happened.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
 
-from scheduling import clock, functions, jsontext
-from scheduling.cluster.look import BY_DUE, IDS, NAMES
+from scheduling import clock, functions, jsontext, lanes
+from scheduling.cluster.claims import Claim
+from scheduling.cluster.lists import IDS
 from scheduling.conf import conf
 from scheduling.exceptions import NotFound
 from scheduling.models.insert import NewJob, insert
 from scheduling.models.job import State
+from scheduling.models.reserved import give_back
 
-CLAIM = """
-UPDATE scheduling_job
-SET state = 'in_progress', claim = claim + 1, attempt = attempt + 1, host_id = %s, process = NULL, started_at = NULL
-FROM (
-    SELECT id AS due_id FROM scheduling_job {by_due}
-    WHERE state = 'pending' AND waits_for_id IS NULL AND priority = %s AND run_at <= {now} AND name IN ({names})
-        AND (expires_at IS NULL OR attempt > 0 OR expires_at > {now})
-    ORDER BY run_at, id LIMIT %s {lock}
-) AS due
-WHERE id = due_id
-RETURNING id, name, args, claim, attempt, crashes, policy, scheduled_for, run_at
-"""
-LOCK = {"postgresql": "FOR UPDATE SKIP LOCKED", "sqlite": ""}  # SQLite has one writer at a time
 NEXT_EXPIRY = """
 SELECT min(expires_at) FROM scheduling_job WHERE state = 'pending' AND attempt = 0 AND expires_at > %s
 """
 INTERRUPTED = """
 SELECT id, claim FROM scheduling_job
 WHERE id IN ({ids}) AND state = 'canceled' AND interrupt
-"""
-
-NEXT_DUE = """
-SELECT min(run_at) FROM scheduling_job WHERE state = 'pending' AND run_at > %s AND name IN ({names})
 """
 
 START = """
@@ -61,12 +46,17 @@ RETURNING id, on_complete, context, key
 CANCEL = """
 UPDATE scheduling_job SET state = 'canceled', error = '', finished_at = {now}, interrupt = %s
 WHERE id IN ({ids}) AND state IN ('pending', 'in_progress')
-RETURNING id, on_complete, context, key
+RETURNING id, on_complete, context, key, reserved, rate_limit, tokens
 """
 
 EXPIRE = """
 UPDATE scheduling_job SET state = 'canceled', error = 'expired', finished_at = {now}
 WHERE state = 'pending' AND attempt = 0 AND expires_at <= {now}
+RETURNING id, on_complete, context, key, reserved, rate_limit, tokens
+"""
+
+REFUSE = """
+UPDATE scheduling_job SET state = 'failed', error = %s, finished_at = {now} WHERE id = %s AND state = 'pending'
 RETURNING id, on_complete, context, key
 """
 
@@ -82,7 +72,7 @@ ROW_LOCK = {"postgresql": "FOR UPDATE", "sqlite": ""}
 AGAIN = """
 UPDATE scheduling_job
 SET state = 'pending', run_at = {later}, error = %s, started_at = NULL, host_id = NULL, process = NULL,
-    crashes = crashes + %s
+    crashes = crashes + %s, lane = coalesce('~' || rate_limit, lane)
 WHERE id = %s AND claim = %s AND state = 'in_progress'
 """
 
@@ -94,21 +84,6 @@ WHERE id = %s AND claim = %s AND state = 'in_progress' AND (%s OR started_at IS 
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """One claim of a job: what its worker needs to know."""
-
-    id: int
-    name: str
-    args: str
-    claim: int
-    attempt: int
-    crashes: int = 0
-    policy: Any = None
-    scheduled_for: datetime | None = None
-    """The cron's instant; where there is none, the time it was asked to run at."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trace:
     """What is known of an attempt when it ends."""
@@ -117,34 +92,6 @@ class Trace:
     """Seconds since its body began, where its start has no commit of its own."""
     process: int | None = None
     log: str = ""
-
-
-def claim(host_id: int, names: Sequence[str], lane: int, limit: int) -> list[Claim]:
-    """Take up to `limit` due jobs of one priority for a host, in order of their times."""
-    connection = clock.database()
-    now, params = clock.sql()
-    statement = CLAIM.format(
-        now=now, by_due=BY_DUE[connection.vendor], names=NAMES[connection.vendor], lock=LOCK[connection.vendor]
-    )
-    with connection.cursor() as cursor:
-        cursor.execute(statement, [host_id, lane, *params, jsontext.dumps(names), *params, limit])
-        rows = sorted(cursor.fetchall(), key=lambda row: (row[8], row[0]))
-    return [_claim(row) for row in rows]
-
-
-def _claim(row: Sequence[Any]) -> Claim:
-    id, name, args, claim, attempt, crashes, policy, scheduled_for, run_at = row
-    asked_for = clock.from_db(scheduled_for or run_at)
-    return Claim(id, name, args, claim, attempt, crashes, jsontext.lenient(policy), asked_for)
-
-
-def next_due(names: Sequence[str], after: datetime) -> datetime | None:
-    """When the next job after a moment is due; None where there is none."""
-    connection = clock.database()
-    with connection.cursor() as cursor:
-        statement = NEXT_DUE.format(names=NAMES[connection.vendor])
-        cursor.execute(statement, [clock.to_db(after), jsontext.dumps(names)])
-        return clock.from_db(cursor.fetchone()[0])
 
 
 def next_expiry(after: datetime) -> datetime | None:
@@ -226,12 +173,24 @@ def expire() -> int:
     return _cancel(EXPIRE.format(now=now), [*params, *params])
 
 
+def refuse(job: int, error: str) -> bool:
+    """Fail a pending job that can never begin; gives whether it was pending."""
+    now, params = clock.sql()
+    with _transaction(), clock.database().cursor() as cursor:
+        cursor.execute(REFUSE.format(now=now), [error, *params, job])
+        row = cursor.fetchone()
+        if row:
+            _ended(row, _outcome(State.FAILED, None, error))
+    return row is not None
+
+
 def _cancel(statement: str, params: list[Any]) -> int:
     with _transaction(), clock.database().cursor() as cursor:
         cursor.execute(statement, params)
         rows = cursor.fetchall()
+        give_back((drawn, tokens) for *_, reserved, drawn, tokens in rows if reserved)
         for row in rows:
-            _ended(row, {"type": "canceled"})
+            _ended(row[:4], {"type": "canceled"})
     return len(rows)
 
 
@@ -250,14 +209,13 @@ def _ended(row: Sequence[Any], outcome: dict[str, Any]) -> None:
 
 def _tell(job_id: int, on_complete: str, context: str | None, outcome: dict[str, Any]) -> None:
     given = {"run_id": str(job_id), "result": outcome, "context": jsontext.loads(context)}
-    priority = 0
     try:
         function = functions.get(on_complete)
-        given = {name: value for name, value in given.items() if function.takes(name)}
-        priority = function.options.priority
-    except NotFound:
-        pass  # a host that knows it will run it; this one cannot tell which arguments it takes
-    insert([NewJob(name=on_complete, args=jsontext.dumps(given), priority=priority)])
+        text = jsontext.dumps({name: value for name, value in given.items() if function.takes(name)})
+        place, priority = lanes.place(function, text), function.options.priority
+    except NotFound:  # a host that knows it will run it; this one cannot tell which arguments it takes
+        text, place, priority = jsontext.dumps(given), lanes.Place(), 0
+    insert([NewJob(name=on_complete, args=text, priority=priority, **asdict(place))])
 
 
 def _end(claim: Claim, state: State, result: str | None, error: str, trace: Trace) -> bool:

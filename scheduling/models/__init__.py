@@ -5,6 +5,7 @@ from scheduling.models.cron import CatchUp, Cron, Overlap
 from scheduling.models.host import Host
 from scheduling.models.job import FINAL, Job, State
 from scheduling.models.limit import Limit, LimitKind, LimitLevel
+from scheduling.models.pool import Pause, Paused, Pool
 
 __all__ = [
     "FINAL",
@@ -18,5 +19,8 @@ __all__ = [
     "LimitLevel",
     "Overlap",
     "PastAttempt",
+    "Pause",
+    "Paused",
+    "Pool",
     "State",
 ]

@@ -6,6 +6,8 @@ import uuid
 
 from django.db import models
 
+from scheduling.models.fields import JSONText
+
 
 class HostQuerySet(models.QuerySet["Host"]):
     """The vocabulary of hosts."""
@@ -26,6 +28,9 @@ class Host(models.Model):
     workers = models.IntegerField(default=0)
     started_at = models.DateTimeField()
     beat_at = models.DateTimeField(help_text="PostgreSQL only: on SQLite its process is looked at.")
+    functions = JSONText(default=list, editable=False, help_text="The functions that it knows.")
+    pools = JSONText(null=True, editable=False, help_text="The pools that it serves; null: all.")
+    clock_ahead = models.FloatField(default=0, help_text="By how many seconds its clock is ahead of the database's.")
     ended_at = models.DateTimeField(null=True, blank=True)
 
     objects = HostQuerySet.as_manager()

@@ -14,6 +14,10 @@ COLUMNS = {
     "name": "text",
     "args": "text",
     "priority": "smallint",
+    "lane": "text",
+    "pool": "text",
+    "rate_limit": "text",
+    "tokens": "float8",
     "policy": "text",
     "on_complete": "text",
     "context": "text",
@@ -84,6 +88,10 @@ class NewJob:
     """When it is canceled if it has not begun; None: `expires_in` seconds from the statement, if that is given."""
     expires_in: float | None = None
     priority: int = 0
+    lane: str = ""
+    pool: str = ""
+    rate_limit: str | None = None
+    tokens: float | None = None
     policy: str | None = None
     on_complete: str = ""
     context: str | None = None

@@ -61,6 +61,11 @@ class Job(models.Model):
     state = models.CharField(max_length=12, choices=State.choices, default=State.PENDING)
     run_at = models.DateTimeField()
     priority = models.SmallIntegerField(default=0)
+    lane = models.CharField(max_length=700, db_default="", help_text="Where it waits: see scheduling.lanes.")
+    pool = models.CharField(max_length=260, db_default="", help_text="Its pool, and the value of the pool's key.")
+    rate_limit = models.CharField(max_length=600, null=True, help_text="The limit whose tokens it takes, and the key.")
+    tokens = models.FloatField(null=True, help_text="How many tokens it takes for each attempt.")
+    reserved = models.BooleanField(db_default=False, help_text="Whether its tokens are taken, for the time it is due.")
     policy = JSONText(null=True, help_text="What the call said of its retry; null: as the function says.")
     on_complete = models.CharField(max_length=200, default="", help_text="The mutation that is told the end.")
     context = JSONText(null=True, help_text="Passed on to on_complete.")
@@ -130,16 +135,23 @@ class Job(models.Model):
             models.UniqueConstraint(
                 name="job_tick", fields=["cron", "scheduled_for"], condition=Q(scheduled_for__isnull=False)
             ),
+            models.CheckConstraint(
+                name="job_tokens",
+                condition=Q(rate_limit__isnull=True, tokens__isnull=True, reserved=False)
+                | Q(rate_limit__isnull=False, tokens__gte=0),
+            ),
             models.UniqueConstraint(name="job_key", fields=["name", "key"], condition=Q(holds_key=True)),
         ]
         indexes = [
             models.Index(
-                F("priority").desc(),
-                "run_at",
-                "id",
+                fields=["lane", "priority", "run_at", "id"],
                 name="job_due",
                 condition=Q(state=State.PENDING, waits_for__isnull=True),
             ),
+            models.Index(
+                fields=["pool"], name="job_running_in_pool", condition=Q(state=State.IN_PROGRESS) & ~Q(pool="")
+            ),
+            models.Index(fields=["rate_limit"], name="job_reserved", condition=Q(state=State.PENDING, reserved=True)),
             models.Index(
                 fields=["expires_at"],
                 name="job_expires",

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.db import models
+from django.db import models, transaction
 from django.db.models import Q
 
 from scheduling import buckets
+from scheduling.conf import conf
 from scheduling.exceptions import InvalidOption
 from scheduling.models.fields import JSONText
 
@@ -85,9 +86,16 @@ class Limit(models.Model):
             raise ValidationError(str(error)) from error
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        """Save the configuration with what follows from it; InvalidOption where it cannot be one."""
+        """Save the configuration with what follows from it; InvalidOption where it cannot be one.
+
+        Jobs that have reserved tokens ask for them anew, by the new configuration.
+        """
+        from scheduling.models import reserved
+
         self._derive(self.configuration)
-        super().save(*args, **kwargs)
+        with transaction.atomic(using=kwargs.get("using") or conf().database):
+            super().save(*args, **kwargs)
+            reserved.wake(self.name, all_keys=True)
 
     def _derive(self, config: buckets.Configuration) -> None:
         terms = buckets.terms(config)

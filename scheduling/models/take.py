@@ -86,6 +86,15 @@ FROM scheduling_limit LEFT JOIN scheduling_limitlevel AS level
 WHERE name = %(name)s
 """
 
+GIVE_BACK = """
+UPDATE scheduling_limitlevel
+SET tokens = least(tokens + %(asked)s, (SELECT shard_capacity FROM scheduling_limit WHERE id = limit_id))
+WHERE id = (
+    SELECT level.id FROM scheduling_limitlevel AS level JOIN scheduling_limit ON scheduling_limit.id = level.limit_id
+    WHERE name = %(name)s AND keyed = %(keyed)s AND key = %(key)s ORDER BY tokens LIMIT 1
+) RETURNING id
+"""
+
 NOW = {
     False: "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint",  # PostgreSQL
     True: "%(now)s",  # bound: SQLite, and wherever a test has stopped the clock
@@ -157,6 +166,11 @@ def take(call: Taking) -> int | None:
         return 0
     tokens, since, now, kind, refill, every = row[0]
     return wait(Terms(kind == "fixed_window", refill, every, 0, None, None), Level(tokens, since), now)
+
+
+def give_back(name: str, key: str | None, asked: int) -> None:
+    """Give back tokens that were taken but not used, to the emptiest shard; in the caller's transaction."""
+    _execute(GIVE_BACK, {"name": name, "asked": asked} | _key(key))
 
 
 def take_from_two(call: Taking, seen: Snapshot) -> int | None:

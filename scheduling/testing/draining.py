@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import os
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from scheduling import clock, functions
-from scheduling.cluster import executor, rescue, ticker, transitions
-from scheduling.cluster.look import look
+from scheduling import clock, functions, lanes, limits, pauses, pools
+from scheduling.cluster import claims, executor, rescue, ticker, tokens, transitions
+from scheduling.cluster.claims import Lane
 from scheduling.models import Host, Job
 
 MOST = 100_000  # jobs of one drain: more is taken for a job that schedules itself for ever
@@ -18,25 +20,44 @@ def drain() -> list[Job]:
 
     Gives the jobs in the order in which they last ran, as they are afterwards.
     """
+    return _in_order(_drain()[0])
+
+
+def _drain() -> tuple[dict[int, None], float]:
+    """The ids of the jobs that ran, and the seconds until a limit has tokens again (inf: none is waited for)."""
+    pools.sync(only_add=True)
+    limits.sync(only_add=True)
     own = rescue.register(1, os.getpid())
     ran: dict[int, None] = {}
+    empty: dict[str, float] = {}
     try:
         for _ in range(MOST):
             transitions.expire()
-            found = look(functions.names())
+            found = claims.look(functions.names())
             ticked = ticker.tick() if found.ticks else 0
-            claims = [] if found.lane is None else transitions.claim(own.pk, functions.names(), found.lane, 1)
-            if not claims and not ticked:
-                break
-            executor.execute(claims)
-            for claim in claims:
-                ran.pop(claim.id, None)
-                ran[claim.id] = None
-        else:
-            raise RuntimeError(f"{MOST} jobs ran, and there was always another: does one schedule itself at once?")
+            if not _step(own, found.lanes, ran, empty) and not ticked:
+                return ran, min(empty.values(), default=math.inf)
+        raise RuntimeError(f"{MOST} jobs ran, and there was always another: does one schedule itself at once?")
     finally:
         Host.objects.filter(pk=own.pk).update(ended_at=clock.Now())
-    return _in_order(ran)
+
+
+def _step(own: Host, due: Sequence[Lane], ran: dict[int, None], empty: dict[str, float]) -> bool:
+    """Run one job of the first lane that has one to run; gives whether anything was done."""
+    for lane in due:
+        if not lane.name.startswith(lanes.TOKENS):
+            if claimed := claims.claim(own.pk, functions.names(), lane, 1):
+                executor.execute(claimed)
+                ran.pop(claimed[0].id, None)
+                ran[claimed[0].id] = None
+                return True
+        elif lane.name not in empty:
+            moved, seconds = tokens.reserve(functions.names(), lane)
+            if seconds:
+                empty[lane.name] = seconds
+            if moved:
+                return True
+    return False
 
 
 def advance(seconds: float | timedelta) -> list[Job]:
@@ -44,24 +65,26 @@ def advance(seconds: float | timedelta) -> list[Job]:
     if not clock.is_set():
         raise RuntimeError("no clock is in force: use `with testing.clock()`")
     target = clock.now() + (seconds if isinstance(seconds, timedelta) else timedelta(seconds=seconds))
-    ran = {job.pk: None for job in drain()}
-    while (due := _next_due()) is not None and due <= target:
+    ran, empty = _drain()
+    while (due := _next_due(empty)) is not None and due <= target:
         clock.set_time(max(due, clock.now()))
-        for job in drain():
-            ran.pop(job.pk, None)
-            ran[job.pk] = None
+        more, empty = _drain()
+        ran = {id: None for id in ran if id not in more} | more
     clock.set_time(target)
     return _in_order(ran)
 
 
-def _next_due() -> datetime | None:
+def _next_due(empty: float) -> datetime | None:
     """When something is next due that is not due yet: what is due and still there waits for something else."""
     now = clock.now()
     moments = [
-        transitions.next_due(functions.names(), after=now),
+        claims.next_due(functions.names(), after=now),
         transitions.next_expiry(after=now),
         ticker.next_tick(after=now),
+        pauses.next_end(after=now),
     ]
+    if empty < math.inf:
+        moments.append(now + timedelta(seconds=empty))
     return min((moment for moment in moments if moment is not None), default=None)
 
 

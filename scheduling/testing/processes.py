@@ -25,8 +25,8 @@ LOOK = 0.02
 class Cluster:
     """Some `qcluster` processes. Roles: main, sentinel, pusher, monitor, worker."""
 
-    def __init__(self, workers: int, hosts: int, modules: Sequence[str]) -> None:
-        self._workers, self._modules = workers, list(modules)
+    def __init__(self, workers: int, hosts: int, modules: Sequence[str], pools: Sequence[str] | None) -> None:
+        self._workers, self._modules, self._pools = workers, list(modules), pools
         self._log = Path(tempfile.mkstemp(prefix="cluster-", suffix=".log")[1])
         self.mains = [self._start() for _ in range(hosts)]
 
@@ -72,6 +72,7 @@ class Cluster:
             "database": settings,
             "modules": self._modules,
             "workers": self._workers,
+            "pools": self._pools,
         }
         if ":memory:" in str(settings["NAME"]) or "mode=memory" in str(settings["NAME"]):
             raise RuntimeError('a cluster needs a test database in a file: set DATABASES[…]["TEST"]["NAME"]')
@@ -92,9 +93,14 @@ class Cluster:
 
 
 @contextmanager
-def cluster(workers: int = 2, hosts: int = 1, modules: Sequence[str] = ()) -> Iterator[Cluster]:
-    """Run real hosts on the test database, which import `modules` too; needs committed data (transaction=True)."""
-    running = Cluster(workers, hosts, modules)
+def cluster(
+    workers: int = 2, hosts: int = 1, modules: Sequence[str] = (), pools: Sequence[str] | None = None
+) -> Iterator[Cluster]:
+    """Run real hosts on the test database, which import `modules` too; needs committed data (transaction=True).
+
+    With `pools` they serve only these, as with `qcluster --pools`.
+    """
+    running = Cluster(workers, hosts, modules, pools)
     try:
         yield running.ready()
     finally:

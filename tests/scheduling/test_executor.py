@@ -9,10 +9,11 @@ import pytest
 from django.contrib.auth.models import Group
 from django.db import connection, transaction
 
-from scheduling import Retry, action, context, functions, mutation, scheduler
+from scheduling import Retry, action, context, mutation, scheduler
 from scheduling.cluster import executor, rescue, transitions
 from scheduling.models import Job, State
 from tests.scheduling import work
+from tests.scheduling.claiming import take
 from tests.scheduling.second import elsewhere
 
 pytestmark = pytest.mark.django_db
@@ -33,9 +34,8 @@ def run(drain):
     return run
 
 
-def take(job):
-    host = rescue.register(1, os.getpid())
-    (claim,) = transitions.claim(host.pk, functions.names(), job.priority, 1)
+def taken(job):
+    (claim,) = take(rescue.register(1, os.getpid()))
     assert claim.id == job.id
     return claim
 
@@ -170,7 +170,7 @@ def test_an_action_canceled_while_it_runs_stays_canceled(drain, fails):
 def test_an_action_canceled_between_its_claim_and_its_start_never_runs():
     ran = []
     job = scheduler.now(action(name="test.unbegun")(lambda: ran.append(1)))
-    claim = take(job)
+    claim = taken(job)
     scheduler.cancel(job)
     executor.execute([claim])
     assert ran == []
@@ -179,7 +179,7 @@ def test_an_action_canceled_between_its_claim_and_its_start_never_runs():
 
 def test_a_mutation_canceled_between_its_claim_and_its_end_leaves_nothing():
     job = scheduler.now(work.write, {"name": "x"})
-    claim = take(job)
+    claim = taken(job)
     scheduler.cancel(job)
     executor.execute([claim])
     assert scheduler.status(job.id) == State.CANCELED
@@ -203,9 +203,9 @@ def test_a_body_that_cancels_itself_is_canceled(run, by):
 
 def test_an_executor_that_slept_and_woke_changes_nothing():
     job = scheduler.now(work.write, {"name": "x"})
-    stale = take(job)
+    stale = taken(job)
     assert transitions.release(stale)
-    fresh = take(job)
+    fresh = taken(job)
     executor.execute([stale])
     assert not Group.objects.exists()
     assert scheduler.status(job.id) == State.IN_PROGRESS
@@ -219,9 +219,9 @@ def test_an_executor_that_slept_and_woke_changes_nothing():
 def test_a_stale_action_does_not_begin():
     ran = []
     job = scheduler.now(action(name="test.stale")(lambda: ran.append(context.attempt)))
-    stale = take(job)
+    stale = taken(job)
     transitions.release(stale)
-    fresh = take(job)
+    fresh = taken(job)
     executor.execute([stale])
     assert ran == []
     executor.execute([fresh])

@@ -292,7 +292,7 @@ class TestReset:
             limits.take("api", key)
             limits.take("other", key)
         monkeypatch.setattr(limits, "RESET_BATCH", 2)
-        with django_assert_max_num_queries(9):
+        with django_assert_max_num_queries(12):
             assert limits.reset("api", everything=True) == 5
         assert LimitLevel.objects.count() == 5
         with pytest.raises(InvalidOption):

@@ -12,9 +12,10 @@ from django.db.models import F
 from django.db.models.functions import Now
 
 from scheduling import Call, crons, functions, retrier, scheduler, testing
-from scheduling.cluster import look, rescue, transitions
+from scheduling.cluster import claims, rescue, transitions
 from scheduling.models import Attempt, Cron, Host, Job, PastAttempt, State
 from tests.scheduling import work
+from tests.scheduling.claiming import take
 
 pytestmark = pytest.mark.django_db
 postgresql = pytest.mark.skipif("connection.vendor != 'postgresql'", reason="plans of PostgreSQL")
@@ -139,7 +140,7 @@ def test_the_view_shows_all_attempts_and_the_last(clock, random):
 def test_the_view_shows_a_running_attempt_and_none_that_never_began():
     host = rescue.register(1, os.getpid())
     job = scheduler.now(work.noop)
-    (claim,) = transitions.claim(host.pk, functions.names(), 0, 1)
+    (claim,) = take(host)
     assert not job.attempts.exists()
     transitions.start(claim, 7)
     running = job.attempts.get()
@@ -249,9 +250,9 @@ def captured(queries, words):
 def test_the_claim_and_the_look_use_the_index_of_what_is_due(full, django_assert_max_num_queries):
     host = rescue.register(1, os.getpid())
     with django_assert_max_num_queries(2) as queries:
-        found = look.look(functions.names())
-        claims = transitions.claim(host.pk, functions.names(), found.lane, 10)
-    assert (found.lane, len(claims)) == (1, 10)
+        (first, second) = claims.look(functions.names()).lanes
+        claimed = claims.claim(host.pk, functions.names(), first, 10)
+    assert (first.priority, second.priority, len(claimed)) == (1, 0, 10)
     claim = captured(queries, "UPDATE scheduling_job")
     assert "job_due" in claim
     assert "Seq Scan on scheduling_job" not in claim
@@ -263,7 +264,7 @@ def test_the_claim_and_the_look_use_the_index_of_what_is_due(full, django_assert
 @postgresql
 def test_each_ending_finds_its_row_by_its_id(full, django_assert_max_num_queries):
     host = rescue.register(1, os.getpid())
-    claim, *_ = transitions.claim(host.pk, functions.names(), 0, 1)
+    claim, *_ = take(host)
     with django_assert_max_num_queries(9) as queries:
         transitions.finish(claim, "1", transitions.Trace())
     assert re.search(r"Index Cond: .*\(id = ", captured(queries, "SET state"))

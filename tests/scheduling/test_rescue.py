@@ -14,6 +14,7 @@ from scheduling.cluster.slots import Slots
 from scheduling.models import Host, Job, State
 from scheduling.testing.processes import until
 from tests.scheduling import work
+from tests.scheduling.claiming import take
 from tests.scheduling.second import Elsewhere
 from tests.scheduling.work import WORK, ledger, open_gate
 
@@ -27,7 +28,7 @@ def own():
 
 def claimed(own, function=work.noop, **options):
     job = scheduler.now(function, **options)
-    (claim,) = [c for c in transitions.claim(own.pk, [function.name], 0, 10) if c.id == job.pk]
+    (claim,) = [c for c in take(own, 10, [function.name]) if c.id == job.pk]
     return claim
 
 
@@ -52,7 +53,7 @@ def test_a_start_that_comes_after_the_release_does_not_begin(own):
 def test_a_dead_workers_old_claim_does_not_touch_the_newer_one(own):
     old = claimed(own)
     transitions.release(old)
-    (new,) = transitions.claim(own.pk, ["work.noop"], 0, 1)
+    (new,) = take(own, 1, ["work.noop"])
     assert transitions.start(new, 2)
     slot = Slots(1).take()
     slot.hold(old.id, old.claim)

@@ -9,11 +9,12 @@ import pytest
 from django.db import connection, transaction
 
 from scheduling import Call, functions, scheduler
-from scheduling.cluster import rescue, transitions
+from scheduling.cluster import claims, rescue, transitions
 from scheduling.cluster.transitions import Trace
 from scheduling.models import Job, PastAttempt, State
 from scheduling.testing.processes import until
 from tests.scheduling import work
+from tests.scheduling.claiming import take
 from tests.scheduling.second import Elsewhere, blocked, elsewhere
 
 pytestmark = pytest.mark.django_db
@@ -23,10 +24,6 @@ postgresql = pytest.mark.skipif("connection.vendor != 'postgresql'", reason="SQL
 @pytest.fixture
 def host(db):
     return rescue.register(1, os.getpid())
-
-
-def take(host, limit=1, lane=0):
-    return transitions.claim(host.pk, functions.names(), lane, limit)
 
 
 @pytest.fixture
@@ -107,8 +104,8 @@ def test_a_release_was_no_attempt_and_a_retry_was_one(claim, host):
 
 def test_a_claim_takes_one_lane_in_order_and_no_more_than_its_limit(host):
     jobs = scheduler.bulk([Call(work.noop, {"n": n}, priority=n % 2) for n in range(10)])
+    assert [claim.id for claim in take(host, 99)] == [jobs[n].id for n in (1, 3, 5, 7, 9)]
     assert [claim.id for claim in take(host, 3)] == [jobs[n].id for n in (0, 2, 4)]
-    assert [claim.id for claim in take(host, 99, lane=1)] == [jobs[n].id for n in (1, 3, 5, 7, 9)]
 
 
 @pytest.mark.parametrize("rows", [1, 2, 5, 40, 300])
@@ -165,8 +162,9 @@ def test_the_second_happens_where_the_first_is_rolled_back(claim):
 
 def test_budgets(django_assert_num_queries, host):
     scheduler.bulk([Call(work.noop), Call(work.noop)])
+    (lane,) = claims.look(functions.names()).lanes
     with django_assert_num_queries(1):
-        first, second = take(host, 2)
+        first, second = claims.claim(host.pk, functions.names(), lane, 2)
     with django_assert_num_queries(1):
         transitions.start(first, 1)
     with django_assert_num_queries(1):

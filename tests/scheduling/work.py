@@ -230,3 +230,16 @@ def starts_a_program() -> int:
     program = subprocess.Popen(["sleep", "60"])
     program.terminate()
     return program.wait(5)
+
+
+@action(name="work.counted")
+def counted(folder: str) -> int:
+    """How many of its kind run while it does, itself included."""
+    mine = Path(folder, str(context.job_id))
+    mine.touch()
+    most = 0
+    for _ in range(5):
+        most = max(most, len(list(Path(folder).iterdir())))
+        time.sleep(0.004)
+    mine.unlink()
+    return most

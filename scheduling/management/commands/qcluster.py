@@ -6,8 +6,12 @@ import logging
 import sys
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 from django.db import Error as DatabaseError
+
+from scheduling.conf import conf
+from scheduling.options import NO_POOL, pool_name
 
 logger = logging.getLogger("scheduling")
 
@@ -19,6 +23,9 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         """The number of workers; settings say the rest."""
+        parser.add_argument(
+            "--pools", type=_pools, help='serve only these pools, as a,b; "default": jobs without one (default: all)'
+        )
         parser.add_argument("--workers", type=int, help="worker processes (default: QCLUSTER_WORKERS)")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -27,10 +34,17 @@ class Command(BaseCommand):
 
         from scheduling.cluster.main import run
 
+        if options["pools"]:
+            settings.SCHEDULING = {**getattr(settings, "SCHEDULING", {}), "pools": options["pools"]}
+            conf.cache_clear()
         if options["workers"]:
             Conf.WORKERS = options["workers"]
         _add_missing_crons()
         sys.exit(run())
+
+
+def _pools(text: str) -> list[str]:
+    return [name if name == NO_POOL else pool_name(name) for name in text.split(",")]
 
 
 def _add_missing_crons() -> None:

@@ -12,8 +12,9 @@ from django.urls import reverse
 from scheduling import Call, clock, crons, scheduler, testing
 from scheduling.admin import base, paging
 from scheduling.admin.filters import first_since
-from scheduling.admin.pulse import LANE, THROUGHPUT
+from scheduling.admin.pulse import THROUGHPUT
 from scheduling.admin.runs import LAST
+from scheduling.cluster.claims import WAITING
 from scheduling.models import Host, Job
 from tests.scheduling.admin.functions import fine, loud
 
@@ -199,7 +200,11 @@ def test_an_action_has_its_most(operator):
     [
         (LAST, ["one", 20], "job_of_cron"),
         (THROUGHPUT.format(minute="1", most=10), [datetime(2026, 1, 1, tzinfo=UTC)], "job_ended"),
-        (f"SELECT min(run_at) {LANE} AND priority = %s", [0], "job_due"),
+        (
+            f"SELECT min(run_at) FROM scheduling_job WHERE {WAITING} AND lane = %s AND priority = %s",
+            ["", 0],
+            "job_due",
+        ),
         ("SELECT id FROM scheduling_job WHERE state = 'failed' ORDER BY id DESC LIMIT %s", [50], "job_by_state"),
         ("SELECT id FROM scheduling_job WHERE name = %s ORDER BY id DESC LIMIT 50", ["x"], "job_by_name"),
     ],

@@ -1,0 +1,220 @@
+"""What the pusher takes: a look at which lanes have due jobs, which writes and locks nothing, then a claim in one.
+
+However much waits, a look costs an index probe or two for each lane in use. See scheduling.lanes for what they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from django.db import transaction
+
+from scheduling import clock, jsontext, lanes
+from scheduling.conf import conf
+
+MOST_LANES = 1000  # of one look; where there are more, the next look goes on from there
+
+WAITING = "state = 'pending' AND waits_for_id IS NULL"
+OPEN = """
+    run_at <= {now} AND name IN ({names}) AND name NOT IN (
+        SELECT name FROM scheduling_pause WHERE kind = 'function' AND (until IS NULL OR until > {now})
+    )
+"""
+"""Of functions that this host knows and nobody has paused."""
+PAUSED_POOLS = "SELECT name FROM scheduling_pause WHERE kind = 'pool' AND (until IS NULL OR until > {now})"
+LOOK = f"""
+WITH RECURSIVE line(lane, priority, nth) AS (
+    SELECT lane, priority, 1 FROM scheduling_job WHERE id = (
+        SELECT id FROM scheduling_job {{by_due}} WHERE {WAITING} AND lane >= %(lane)s ORDER BY lane, priority LIMIT 1
+    )
+    UNION ALL
+    SELECT next.lane, next.priority, nth + 1 FROM line JOIN scheduling_job AS next ON next.id = {{next_line}}
+    WHERE nth < {MOST_LANES}
+), head AS MATERIALIZED (
+    SELECT lane, priority, (
+        SELECT id FROM scheduling_job {{by_due}}
+        WHERE {WAITING} AND lane = line.lane AND priority = line.priority AND {OPEN} ORDER BY run_at, id LIMIT 1
+    ) AS id
+    FROM line
+), open AS MATERIALIZED (
+    SELECT lane, priority, id, (SELECT run_at FROM scheduling_job WHERE scheduling_job.id = head.id) AS run_at,
+        CASE WHEN lane IN ('', '@') OR lane LIKE '~%%' THEN NULL ELSE coalesce((
+            SELECT max_parallelism FROM scheduling_pool
+            WHERE name = {{pool_of_lane}} AND name NOT IN ({PAUSED_POOLS})
+        ), 0) - (
+            SELECT count(*) FROM scheduling_job WHERE state = 'in_progress' AND pool <> '' AND pool = ltrim(lane, '@')
+        ) END AS room
+    FROM head WHERE id IS NOT NULL
+)
+SELECT
+    EXISTS (
+        SELECT 1 FROM scheduling_cron
+        WHERE next_tick_at <= {{now}} AND NOT paused AND retired_at IS NULL AND broken = ''
+    ),
+    EXISTS (SELECT 1 FROM scheduling_pause WHERE kind = 'everything' AND (until IS NULL OR until > {{now}})),
+    (SELECT count(*) FROM line), (SELECT max(lane) FROM line),
+    lane, priority, run_at, id, room
+FROM (SELECT 1 AS always) AS once LEFT JOIN open ON room IS NULL OR room > 0
+"""  # noqa: S608 - text of ours
+CLAIM = f"""
+WITH due AS MATERIALIZED (
+    SELECT id AS due_id FROM scheduling_job {{by_due}}
+    WHERE {WAITING} AND lane = %(lane)s AND priority = %(priority)s AND {OPEN}
+        AND (expires_at IS NULL OR attempt > 0 OR expires_at > {{now}})
+    ORDER BY run_at, id LIMIT {{limit}} {{lock}}
+)
+UPDATE scheduling_job
+SET state = 'in_progress', claim = claim + 1, attempt = attempt + 1, host_id = %(host)s, process = NULL,
+    started_at = NULL, reserved = false
+FROM due WHERE id = due_id
+RETURNING id, name, args, claim, attempt, crashes, policy, scheduled_for, run_at
+"""  # noqa: S608 - materialized: in a join its LIMIT would be taken more than once
+ROOM = f"""
+{{greatest}}(0, {{least}}(%(limit)s, coalesce((
+    SELECT max_parallelism FROM scheduling_pool WHERE name = %(pool_name)s AND name NOT IN ({PAUSED_POOLS})
+), 0) - (SELECT count(*) FROM scheduling_job WHERE state = 'in_progress' AND pool <> '' AND pool = %(pool)s)))
+"""  # noqa: S608
+LOCK_POOL = "SELECT id FROM scheduling_pool WHERE name = %s FOR NO KEY UPDATE SKIP LOCKED"
+NEXT_DUE = f"SELECT min(run_at) FROM scheduling_job WHERE {WAITING} AND run_at > %(after)s AND name IN ({{names}})"  # noqa: S608
+WORDS = {
+    "postgresql": {
+        "next_line": f"""(
+            SELECT id FROM scheduling_job
+            WHERE {WAITING} AND (lane, priority) > (line.lane, line.priority) ORDER BY lane, priority LIMIT 1
+        )""",  # noqa: S608 - text of ours
+        "names": "SELECT json_array_elements_text(%(names)s::json)",
+        "by_due": "",
+        "lock": "FOR UPDATE SKIP LOCKED",
+        "pool_of_lane": "split_part(ltrim(lane, '@'), '/', 1)",
+        "least": "least",
+        "greatest": "greatest",
+    },
+    "sqlite": {
+        "next_line": f"""coalesce(
+            (SELECT id FROM scheduling_job INDEXED BY job_due
+                WHERE {WAITING} AND lane = line.lane AND priority > line.priority ORDER BY priority LIMIT 1),
+            (SELECT id FROM scheduling_job INDEXED BY job_due
+                WHERE {WAITING} AND lane > line.lane ORDER BY lane, priority LIMIT 1)
+        )""",  # noqa: S608 - it would compare the pair row by row
+        "names": "SELECT value FROM json_each(%(names)s)",
+        "by_due": "INDEXED BY job_due",  # without statistics it would take another, and read every pending row
+        "lock": "",  # it has one writer at a time
+        "pool_of_lane": "substr(ltrim(lane, '@'), 1, instr(ltrim(lane, '@') || '/', '/') - 1)",
+        "least": "min",
+        "greatest": "max",
+    },
+}
+"""What the statements call things, on each database."""
+
+
+class Lane(NamedTuple):
+    """A lane in which a job is due that may begin."""
+
+    priority: int
+    run_at: datetime
+    """Of its first due job; so is `id`."""
+    id: int
+    name: str
+    room: int | None
+    """How many more its pool may run at once; None: any number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What is due."""
+
+    ticks: bool
+    """Whether a cron's tick has come."""
+    lanes: Sequence[Lane]
+    """In the order in which they are to be served: by priority, then by what is due first."""
+    after: str
+    """From where the next look is to go on; "": from the beginning."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One claim of a job: what its worker needs to know."""
+
+    id: int
+    name: str
+    args: str
+    claim: int
+    attempt: int
+    crashes: int = 0
+    policy: Any = None
+    scheduled_for: datetime | None = None
+    """The cron's instant; where there is none, the time it was asked to run at."""
+
+
+def look(names: Sequence[str], after: str = "") -> Found:
+    """What is due of these functions, and of all crons; nothing while everything is paused."""
+    rows = execute(LOOK, {"names": jsontext.dumps(names), "lane": after})
+    ticks, paused, count, last = rows[0][:4]
+    if paused:
+        return Found(False, (), "")
+    found = [
+        Lane(priority, clock.from_db(run_at), id, lane, room)  # type: ignore[arg-type]
+        for *_, lane, priority, run_at, id, room in rows
+        if lane is not None
+    ]
+    return Found(bool(ticks), sorted(found, key=_order), last if count >= MOST_LANES else "")
+
+
+def claim(host_id: int, names: Sequence[str], lane: Lane, limit: int) -> list[Claim]:
+    """Take up to `limit` due jobs of a lane for a host, in order of their times.
+
+    Of a pool at most as many as it has room for, over all hosts: on PostgreSQL who claims from it locks the
+    pool's row first (another host that finds it locked takes nothing) and counts with a snapshot of after that.
+    """
+    pool = lane.name.lstrip(lanes.ASYNC)
+    values: dict[str, Any] = {
+        "names": jsontext.dumps(names),
+        "host": host_id,
+        "lane": lane.name,
+        "priority": lane.priority,
+    }
+    values["limit"] = limit
+    if not pool:
+        return _claims(execute(CLAIM, values, "%(limit)s"))
+    values |= {"pool": pool, "pool_name": lanes.pool_name(pool)}
+    if clock.database().vendor == "sqlite":
+        return _claims(execute(CLAIM, values, ROOM))
+    with transaction.atomic(using=conf().database), clock.database().cursor() as cursor:
+        cursor.execute(LOCK_POOL, [values["pool_name"]])
+        return _claims(execute(CLAIM, values, ROOM)) if cursor.fetchone() else []
+
+
+def next_due(names: Sequence[str], after: datetime) -> datetime | None:
+    """When the next job after a moment is due; None where there is none."""
+    values = {"after": clock.to_db(after), "names": jsontext.dumps(names)}
+    return clock.from_db(execute(NEXT_DUE, values)[0][0])
+
+
+def _order(lane: Lane) -> tuple[int, datetime, int]:
+    return -lane.priority, lane.run_at, lane.id
+
+
+def _claims(rows: Sequence[Sequence[Any]]) -> list[Claim]:
+    return [_claim(*row) for row in sorted(rows, key=lambda row: (row[8], row[0]))]
+
+
+def _claim(
+    id: int, name: str, args: str, claim: int, attempt: int, crashes: int, policy: str, scheduled_for: Any, run_at: Any
+) -> Claim:
+    asked_for = clock.from_db(scheduled_for or run_at)
+    return Claim(id, name, args, claim, attempt, crashes, jsontext.lenient(policy), asked_for)
+
+
+def execute(statement: str, values: dict[str, Any], limit: str = "") -> list[Any]:
+    """Run a statement that is written with WORDS, in those of the database."""
+    connection = clock.database()
+    now, bound = clock.sql()
+    words = WORDS[connection.vendor] | {"now": "%(now)s" if bound else now}
+    text = statement.replace("{limit}", limit).format(**words)
+    with connection.cursor() as cursor:
+        cursor.execute(text, values | {"now": bound[0]} if bound else values)
+        rows: list[Any] = cursor.fetchall()
+    return rows
