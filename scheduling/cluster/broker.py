@@ -99,6 +99,7 @@ class JobBroker(ORM):  # type: ignore[misc]
     def _turn(self) -> list[tuple[int, str]] | None:
         self._begin()
         self._settle_workers()
+        self._take_back_late()
         self._rescue()
         self._interrupt()
         if self._expiries():
@@ -119,8 +120,8 @@ class JobBroker(ORM):  # type: ignore[misc]
         for lane in due:
             if lane.name.startswith(lanes.TOKENS):
                 done += self._reserve(lane)
-            elif idle := self.queue.idle():
-                done += self._claim(lane, idle)
+            elif wanted := self.queue.wanted(lane.name):
+                done += self._claim(lane, wanted)
         return done
 
     def _reserve(self, lane: Lane) -> int:
@@ -197,12 +198,23 @@ class JobBroker(ORM):  # type: ignore[misc]
             if slot and slot.cancel(pair, time.monotonic()):
                 os.kill(slot.pid, signal.SIGUSR1)
 
-    def _claim(self, lane: Lane, idle: int) -> int:
+    def _claim(self, lane: Lane, wanted: int) -> int:
         assert self.host is not None
-        claimed = claims.claim(self.host.pk, self._names, lane, idle)
-        for claim in claimed:
-            self.queue.hand([claim])
+        claimed = claims.claim(self.host.pk, self._names, lane, wanted)
+        if claimed:
+            self.queue.hand(lane.name, claimed)
         return len(claimed)
+
+    def _take_back_late(self) -> None:
+        """Give back what waits behind a job that turns out slow: another worker takes it."""
+        for link in self.queue.late():
+            slot = self.slots.at(link.slot)
+            slot.take_back(link.message)
+            link.late = True
+            link.sent = sorted(set(link.sent) - transitions.give_back([p for p in link.sent if p != slot.held]))
+        if self.queue.left:
+            transitions.give_back(self.queue.left)
+            self.queue.left.clear()
 
     def _plain_tasks(self) -> list[tuple[int, str]] | None:
         """The next plain async_task(), if any: they are looked for once a second until one is found."""

@@ -70,8 +70,10 @@ UPDATE scheduling_job
 SET state = 'in_progress', claim = claim + 1, attempt = attempt + 1, host_id = %(host)s, process = NULL,
     started_at = NULL, reserved = false
 FROM due WHERE id = due_id
-RETURNING id, name, args, claim, attempt, crashes, policy, scheduled_for, run_at
-"""  # noqa: S608 - materialized: in a join its LIMIT would be taken more than once
+RETURNING id, name, args, claim, attempt, crashes, policy, scheduled_for, run_at,
+    on_complete || coalesce(key, '') <> ''
+"""  # noqa: S608 - materialized: in a join its LIMIT would be taken more than once; coalesce: SQLite 3.40 gives 1 for
+# `key IS NOT NULL` in a RETURNING, whatever the key is
 ROOM = f"""
 {{greatest}}(0, {{least}}(%(limit)s, coalesce((
     SELECT max_parallelism FROM scheduling_pool WHERE name = %(pool_name)s AND name NOT IN ({PAUSED_POOLS})
@@ -147,6 +149,8 @@ class Claim:
     policy: Any = None
     scheduled_for: datetime | None = None
     """The cron's instant; where there is none, the time it was asked to run at."""
+    tells: bool = True
+    """Whether something follows its end: an on_complete, or a job that waits for it."""
 
 
 def look(names: Sequence[str], after: str = "") -> Found:
@@ -202,10 +206,19 @@ def _claims(rows: Sequence[Sequence[Any]]) -> list[Claim]:
 
 
 def _claim(
-    id: int, name: str, args: str, claim: int, attempt: int, crashes: int, policy: str, scheduled_for: Any, run_at: Any
+    id: int,
+    name: str,
+    args: str,
+    claim: int,
+    attempt: int,
+    crashes: int,
+    policy: str,
+    scheduled_for: Any,
+    run_at: Any,
+    tells: Any,
 ) -> Claim:
     asked_for = clock.from_db(scheduled_for or run_at)
-    return Claim(id, name, args, claim, attempt, crashes, jsontext.lenient(policy), asked_for)
+    return Claim(id, name, args, claim, attempt, crashes, jsontext.lenient(policy), asked_for, bool(tells))
 
 
 def execute(statement: str, values: dict[str, Any], limit: str = "") -> list[Any]:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import random
 import time
+import traceback
 from collections.abc import Callable
 from typing import TypeVar
 
 from django.db import Error
 
 from scheduling import clock
+from scheduling.cluster.logs import storable
+from scheduling.exceptions import JobTimeout, Permanent
 
+LONGEST_ERROR = 16_000  # characters of a stored error: its end, where the cause is
 T = TypeVar("T")
 
 # PostgreSQL: connection lost (08), rolled back for another (40), no room or connection (53), locked for longer
@@ -37,6 +41,25 @@ def is_transient(error: BaseException, sqlstates: tuple[str, ...] = TRANSIENT_SQ
     if state is not None:
         return bool(state.startswith(sqlstates))
     return connection.connection is None or not connection.is_usable()
+
+
+class Unfit(Permanent):
+    """Arguments or a result that do not fit the function: final, and told without a traceback."""
+
+
+def describe(error: BaseException) -> str:
+    """An error with its traceback, bounded, whatever its own methods do."""
+    try:
+        ours = isinstance(error, JobTimeout | Unfit)
+        text = str(error) if ours else "".join(traceback.format_exception(error))
+    except Exception as worse:
+        text = f"{type(error).__name__} (its description raised {type(worse).__name__})"
+    return storable(text.strip())[-LONGEST_ERROR:]
+
+
+def last_line(description: str) -> str:
+    """What a description says, for a line of a log."""
+    return description.rpartition("\n")[2][-500:]
 
 
 def first_line(error: BaseException) -> str:

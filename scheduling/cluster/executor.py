@@ -1,12 +1,15 @@
-"""Runs claimed jobs, in a worker process or in a test: from the claim to its end."""
+"""Runs claimed jobs, in a worker process or in a test: from the claim to its end. Actions go on in actions.py.
+
+Mutations share a transaction, several in one: their bodies run one after the other without a lock on any job,
+and one UPDATE, the last statement before COMMIT, ends them all. It is fenced by (id, claim, state); where it
+matches fewer rows than bodies ran, or anything at all fails, all is rolled back and each runs by itself.
+"""
 
 from __future__ import annotations
 
 import logging
 import os
 import time
-import traceback
-from asyncio import run as run_async
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
@@ -14,192 +17,201 @@ from typing import Any
 from django.db import transaction
 
 from scheduling import clock, functions
-from scheduling.cluster import outcomes, slots, transitions
+from scheduling.cluster import actions, outcomes, slots, transitions
 from scheduling.cluster.claims import Claim
-from scheduling.cluster.errors import insist, is_transient
+from scheduling.cluster.errors import Unfit, describe, insist, is_transient, last_line
 from scheduling.cluster.interrupts import interruptible
-from scheduling.cluster.logs import Captured, capture, storable
+from scheduling.cluster.logs import Captured, capture
 from scheduling.cluster.transitions import Trace
 from scheduling.conf import conf
-from scheduling.exceptions import InvalidArguments, InvalidResult, JobCanceled, JobTimeout, Permanent
+from scheduling.exceptions import InvalidArguments, InvalidResult, JobCanceled, JobTimeout
 from scheduling.functions import Function
 from scheduling.running import Execution, executing
 
 logger = logging.getLogger("scheduling")
 
-LONGEST_ERROR = 16_000  # characters of a stored error: its end, where the cause is
-
+LONGEST_TOGETHER = 0.05  # seconds from the first body of a transaction to its commit, whatever is left
+ALONE_FOR = 10.0  # seconds for which a function that failed shares no transaction: its neighbours would run twice
 LONGEST_RELEASE_WAIT = 30.0  # seconds
+
+_alone: dict[str, float] = {}  # functions that failed, and until when (time.monotonic())
 
 
 class Lost(Exception):
     """The claim is no longer ours: what the body wrote is rolled back."""
 
 
-def execute(claims: Sequence[Claim]) -> None:
-    """Run claimed jobs one after the other; nothing that a body does gets out of here.
+class Run:
+    """One attempt under way in this process."""
 
-    Where we ourselves fail at one, that job is failed with our error: it must not stay claimed by nobody.
-    """
-    for claim in claims:
-        _hold(claim)
+    def __init__(self, claim: Claim) -> None:
+        self.claim = claim
+        self.function: Function = functions.get(claim.name)
+        self.log = Captured(conf().log_bytes)
+        self.began = time.monotonic()
+        self.ended = self.began
+        self.result = ""
+        self.hooks: list[Callable[[], Any]] = []
+
+    def hold(self) -> bool:
+        """Say in this worker's slot that it has come to this claim; False where it was taken back meanwhile."""
+        return slots.mine is None or slots.mine.hold(self.claim.id, self.claim.claim)
+
+    def arguments(self) -> dict[str, Any]:
+        """The arguments for the body; Unfit where they no longer fit it."""
         try:
-            with capture() as log:
-                _run(claim, log)
-        except BaseException as error:
-            _broken(claim, error)
-        finally:
-            _rest()
+            return self.function.load(self.claim.args, {functions.GIVEN_BY_CRON: self.claim.scheduled_for})
+        except InvalidArguments as error:
+            raise Unfit(str(error)) from None
+        except Exception as error:  # whatever an annotation or a validator of the function's own raises
+            raise Unfit(describe(error)) from None
+
+    def call(self, body: Callable[..., Any]) -> Any:
+        """Call the body, to be interrupted by a cancel or its timeout; what it logs is kept."""
+        claim, timeout = self.claim, outcomes.timeout_of(self.function, self.claim.policy)
+        writes = self.function.kind == "action"
+        logger.debug("job.started job=%s attempt=%s name=%s", claim.id, claim.attempt, claim.name)
+        with capture(self.log), executing(Execution(claim.id, claim.attempt, claim.claim, writes, timeout=timeout)):
+            arguments = self.arguments()
+            self.began = time.monotonic()
+            try:
+                with interruptible((claim.id, claim.claim), timeout):
+                    return body(**arguments)
+            finally:
+                self.ended = time.monotonic()
+
+    def trace(self) -> Trace:
+        """What is known of the attempt."""
+        return Trace(process=os.getpid(), log=self.log.text(), elapsed=time.monotonic() - self.began)
+
+    def failed(self, error: BaseException) -> None:
+        """The body, or its result, failed: again by the policy, or the end."""
+        if isinstance(error, InvalidResult):
+            error = Unfit(str(error))  # never run again for its result
+        words, trace = describe(error), self.trace()
+        logger.info("job.failed job=%s attempt=%s: %s", self.claim.id, self.claim.attempt, last_line(words))
+        if not insist(lambda: outcomes.failed(self.function, self.claim, words, trace, cause=error)):
+            logger.warning("job.dropped job=%s: it failed, but had been canceled or taken over", self.claim.id)
+
+    def dropped(self, why: str) -> None:
+        """It was canceled, or its claim taken over."""
+        logger.info("job.dropped job=%s attempt=%s: %s", self.claim.id, self.claim.attempt, why)
+        trace = self.trace()
+        insist(lambda: transitions.drop(self.claim, trace))
+
+    def broken(self, error: BaseException) -> None:
+        """We ourselves failed at it: the job is failed with our error, as it must not stay claimed by nobody."""
+        logger.error("job.broken job=%s", self.claim.id, exc_info=error)
+        words = describe(error)
+        insist(lambda: transitions.fail(self.claim, words, Trace(process=os.getpid())))
 
 
-def _broken(claim: Claim, error: BaseException) -> None:
-    logger.error("job.broken job=%s", claim.id, exc_info=error)
-    words = describe(error)
-    insist(lambda: transitions.fail(claim, words, Trace(process=os.getpid())))
+def execute(claims: Sequence[Claim]) -> None:
+    """Run claimed jobs in their order; nothing that a body does gets out of here.
 
-
-def _run(claim: Claim, log: Captured) -> None:
-    function = functions.get(claim.name)
-    logger.debug("job.started job=%s attempt=%s name=%s", claim.id, claim.attempt, claim.name)
-    try:
-        arguments = function.load(claim.args, {functions.GIVEN_BY_CRON: claim.scheduled_for})
-    except Exception as error:  # whatever an annotation or a validator of the function's own raises
-        known = isinstance(error, InvalidArguments)
-        _failed(function, claim, Permanent(str(error) if known else describe(error)), _trace(log))
-        return
-    timeout = outcomes.timeout_of(function, claim.policy)
-    writes = function.kind == "action"
-    execution = Execution(claim.id, claim.attempt, claim.claim, writes=writes, timeout=timeout)
-    with executing(execution):
-        (_run_mutation if function.kind == "mutation" else _run_action)(function, claim, arguments, log)
-
-
-def _run_action(function: Function, claim: Claim, arguments: dict[str, Any], log: Captured) -> None:
-    """An action: its start is committed, then its body runs outside any transaction, then its end is committed.
-
-    If the process dies in between, the committed start says so, and the body is not begun again without a policy.
+    Those that are taken back meanwhile, as one before them is slow, are left alone.
     """
-    if not insist(lambda: transitions.start(claim, os.getpid())):
-        logger.info("job.lost job=%s claim=%s: canceled or taken back before it began", claim.id, claim.claim)
-        return
-    try:
-        with interruptible((claim.id, claim.claim), outcomes.timeout_of(function, claim.policy)):
-            value = function.body(**arguments)
-            value = run_async(value) if function.is_async else value
-        _leave_no_transaction()
-        result = function.store_result(value)
-    except JobCanceled:
-        logger.info("job.interrupted job=%s attempt=%s", claim.id, claim.attempt)
-        insist(lambda: transitions.drop(claim, _trace(log)))
-        return
-    except BaseException as error:  # SystemExit and KeyboardInterrupt too: a worker outlives its jobs
-        _leave_no_transaction()
-        _failed(function, claim, error, _trace(log))
-        return
-    if not insist(lambda: transitions.finish(claim, result, _trace(log))):
-        logger.warning("job.dropped job=%s: it ended, but had been canceled or taken over", claim.id)
+    left = [Run(claim) for claim in claims]
+    while left:
+        mutation = left[0].function.kind == "mutation"
+        count = _shareable(left) if mutation else actions.count(left)
+        begun = _mutations(left[:count]) if mutation else actions.run(left[:count])
+        left = left[begun:] if begun else []
+    if slots.mine:
+        slots.mine.rest()
 
 
-def _run_mutation(function: Function, claim: Claim, arguments: dict[str, Any], log: Captured) -> None:
-    """A mutation: its body and its `success` commit together, or not at all.
+def _shareable(runs: Sequence[Run]) -> int:
+    """How many of the first runs may share a transaction: one that failed, or lost a claim, runs by itself."""
+    count = 0
+    while count < len(runs) and runs[count].function.kind == "mutation" and _is_clean(runs[count]):
+        count += 1
+    return max(count, 1)
 
-    The completing UPDATE is the last statement, fenced by the claim: where it matches no row, all is rolled back.
-    """
-    began = time.monotonic()
-    hooks: list[Callable[[], Any]] = []
+
+def _is_clean(run: Run) -> bool:
+    until = _alone.get(run.claim.name)
+    return run.claim.claim == run.claim.attempt and not run.claim.crashes and (not until or until < time.monotonic())
+
+
+def _mutations(runs: Sequence[Run]) -> int:
+    """Run mutations in one transaction, or each by itself where that fails; gives how many have begun."""
+    begun: list[Run] = []
     try:
         with transaction.atomic(using=conf().database):
-            before = len(clock.database().run_on_commit)
-            with interruptible((claim.id, claim.claim), outcomes.timeout_of(function, claim.policy)):
-                value = function.body(**arguments)
-            result = function.store_result(value)
-            hooks = _take_hooks(before)
-            if not transitions.finish(claim, result, _trace(log, elapsed=time.monotonic() - began)):
+            for run in runs:
+                if not run.hold():
+                    break
+                begun.append(run)
+                _body(run)
+                if run.ended - begun[0].began > LONGEST_TOGETHER:
+                    break
+            if begun and not transitions.finish_all([(run.claim, run.result, run.trace()) for run in begun]):
                 raise Lost
-    except Lost:
-        logger.warning("job.dropped job=%s: rolled back, as it had been canceled or taken over", claim.id)
-        insist(lambda: transitions.drop(claim, _trace(log, elapsed=time.monotonic() - began)))
-    except JobCanceled:
-        logger.info("job.interrupted job=%s attempt=%s: rolled back", claim.id, claim.attempt)
-        insist(lambda: transitions.drop(claim, _trace(log, elapsed=time.monotonic() - began)))
-    except BaseException as error:
-        if is_transient(error):
-            _again(claim, error)
-        else:
-            _failed(function, claim, error, _trace(log, elapsed=time.monotonic() - began))
+    except BaseException as error:  # SystemExit and KeyboardInterrupt too: a worker outlives its jobs
+        _settle(begun, error)
     else:
-        _run_hooks(claim, hooks)
+        for run in begun:
+            _run_hooks(run)
+    return len(begun)
 
 
-def _again(claim: Claim, error: BaseException) -> None:
-    """The database failed the mutation: it runs again after a short wait, and that was no attempt.
+def _body(run: Run) -> None:
+    connection = clock.database()
+    before = len(connection.run_on_commit)
+    run.result = run.function.store_result(run.call(run.function.body))
+    run.hooks = [entry[1] for entry in connection.run_on_commit[before:]]
+    del connection.run_on_commit[before:]  # we run them ourselves: an error in one must not skip the others
+
+
+def _settle(begun: Sequence[Run], error: BaseException) -> None:
+    """A transaction was rolled back. What interrupted its last body, or failed the only one, was meant for that one.
+
+    Else nobody knows whose fault it is, and each runs again by itself.
+    """
+    try:
+        if isinstance(error, JobCanceled):
+            begun[-1].dropped("interrupted, and rolled back")
+        elif is_transient(error):
+            _again(begun, error)
+            return
+        elif isinstance(error, Lost) and len(begun) == 1:
+            begun[0].dropped("rolled back, as it had been canceled or taken over")
+        elif isinstance(error, JobTimeout) or len(begun) == 1:
+            _alone[begun[-1].claim.name] = time.monotonic() + ALONE_FOR
+            begun[-1].failed(error)
+        else:
+            _each([*begun])
+            return
+    except BaseException as worse:
+        begun[-1].broken(worse)
+    _each(begun[:-1])
+
+
+def _each(runs: Sequence[Run]) -> None:
+    for run in runs:
+        if not _mutations([Run(run.claim)]):
+            return
+
+
+def _again(runs: Sequence[Run], error: BaseException) -> None:
+    """The database failed them: they run again after a short wait, and that was no attempt.
 
     Where it did commit, and only the answer was lost, the guard matches no row and nothing happens.
     """
-    logger.warning("job.released job=%s: %s", claim.id, _one_line(error))
     if not clock.database().in_atomic_block:  # as it is in a test's transaction, which closing would end
         clock.database().close_if_unusable_or_obsolete()
-    releases = claim.claim - claim.attempt  # so far
-    wait = timedelta(seconds=min(0.05 * 2.0 ** min(releases, 20), LONGEST_RELEASE_WAIT))
-    insist(lambda: transitions.release(claim, wait=wait))
+    for run in runs:
+        claim = run.claim
+        logger.warning("job.released job=%s: %s", claim.id, last_line(describe(error)))
+        releases = claim.claim - claim.attempt  # so far
+        wait = timedelta(seconds=min(0.05 * 2.0 ** min(releases, 20), LONGEST_RELEASE_WAIT))
+        insist(lambda claim=claim, wait=wait: transitions.release(claim, wait=wait))  # type: ignore[misc]
 
 
-def _failed(function: Function, claim: Claim, error: BaseException, trace: Trace) -> None:
-    if isinstance(error, InvalidResult):
-        error = Permanent(str(error))  # never run again for its result
-    words = describe(error)
-    logger.info("job.failed job=%s attempt=%s: %s", claim.id, claim.attempt, _one_line(error))
-    if not insist(lambda: outcomes.failed(function, claim, words, trace, cause=error)):
-        logger.warning("job.dropped job=%s: it failed, but had been canceled or taken over", claim.id)
-
-
-def describe(error: BaseException) -> str:
-    """An error with its traceback, bounded, whatever its own methods do."""
-    try:
-        ours = isinstance(error, JobTimeout) or (isinstance(error, Permanent) and error.__traceback__ is None)
-        text = str(error) if ours else "".join(traceback.format_exception(error))
-    except Exception as worse:
-        text = f"{type(error).__name__} (its description raised {type(worse).__name__})"
-    return storable(text.strip())[-LONGEST_ERROR:]
-
-
-def _one_line(error: BaseException) -> str:
-    lines = describe(error).splitlines()
-    return lines[-1] if lines else type(error).__name__
-
-
-def _take_hooks(before: int) -> list[Callable[[], Any]]:
-    """The body's on_commit hooks: we run them ourselves, as an error in one must not skip the others."""
-    connection = clock.database()
-    taken = [entry[1] for entry in connection.run_on_commit[before:]]
-    del connection.run_on_commit[before:]
-    return taken
-
-
-def _run_hooks(claim: Claim, hooks: Sequence[Callable[[], Any]]) -> None:
-    for hook in hooks:
+def _run_hooks(run: Run) -> None:
+    for hook in run.hooks:
         try:
             hook()
         except BaseException:  # SystemExit too: it would take the hooks after it along
-            logger.exception("job.hook_failed job=%s: an on_commit hook raised; the job stays as it is", claim.id)
-
-
-def _leave_no_transaction() -> None:
-    """A body that turned autocommit off would take our own statements, and the next jobs', into its transaction."""
-    connection = clock.database()
-    if not connection.in_atomic_block and connection.connection is not None and not connection.autocommit:
-        connection.close()
-
-
-def _trace(log: Captured, **known: Any) -> Trace:
-    return Trace(process=os.getpid(), log=log.text(), **known)
-
-
-def _hold(claim: Claim) -> None:
-    if slots.mine:
-        slots.mine.hold(claim.id, claim.claim)
-
-
-def _rest() -> None:
-    if slots.mine:
-        slots.mine.rest()
+            logger.exception("job.hook_failed job=%s: an on_commit hook raised; the job stays as it is", run.claim.id)

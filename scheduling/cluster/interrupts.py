@@ -57,6 +57,8 @@ def interruptible(pair: tuple[int, int], timeout: float | None) -> Iterator[None
         yield
     finally:
         _armed = None
+        if slots.mine:
+            slots.mine.let_go()
         if timed:
             signal.setitimer(signal.ITIMER_REAL, 0)
             signal.signal(signal.SIGALRM, before)

@@ -8,8 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-from scheduling.conf import conf
-
 
 def storable(text: str) -> str:
     """A text that both databases take: NUL and lone surrogates are shown as their escapes."""
@@ -55,13 +53,13 @@ _handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(me
 
 
 @contextmanager
-def capture() -> Iterator[Captured]:
-    """Keep what this attempt logs."""
+def capture(captured: Captured) -> Iterator[None]:
+    """Keep what is logged meanwhile."""
     root = logging.getLogger()
     if _handler not in root.handlers:
         root.addHandler(_handler)
-    token = _captured.set(captured := Captured(conf().log_bytes))
+    token = _captured.set(captured)
     try:
-        yield captured
+        yield
     finally:
         _captured.reset(token)

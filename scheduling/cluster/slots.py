@@ -35,8 +35,22 @@ class Phase(IntEnum):
     RUNS = 2
 
 
-STATUS, PID, EXIT, PHASE, JOB, CLAIM, DEADLINE, CANCELED_JOB, CANCELED_CLAIM, CANCELED_AT, ENDED = range(11)
-WIDTH = 11
+(
+    STATUS,
+    PID,
+    EXIT,
+    PHASE,
+    JOB,
+    CLAIM,
+    DEADLINE,
+    CANCELED_JOB,
+    CANCELED_CLAIM,
+    CANCELED_AT,
+    ENDED,
+    MESSAGE,
+    TAKEN_BACK,
+) = range(13)
+WIDTH = 13
 
 
 @dataclass(frozen=True)
@@ -81,12 +95,20 @@ class Slot:
         """The sentinel has started a worker here."""
         self._set(PID, pid)
 
-    def hold(self, job: int, claim: int) -> None:
-        """The worker has received a claim. The phase is written last: a reader never sees half of it."""
+    def hold(self, job: int, claim: int) -> bool:
+        """The worker has come to a claim; False where the pusher has taken back what it had not come to.
+
+        The phase is written last: a reader never sees half of it.
+        """
         self._set(PHASE, Phase.IDLE)
         self._set(JOB, job)
         self._set(CLAIM, claim)
         self._set(PHASE, Phase.HOLDS)
+        return self._get(TAKEN_BACK) != self._get(MESSAGE)
+
+    def receive(self, message: int) -> None:
+        """The worker has received a message, by its number (from 1)."""
+        self._set(MESSAGE, message)
 
     def run(self, deadline: float | None) -> None:
         """The body begins with the next line, and is to end by `deadline` (time.monotonic(), the same on all
@@ -94,8 +116,16 @@ class Slot:
         self._set(DEADLINE, _micro(deadline))
         self._set(PHASE, Phase.RUNS)
 
+    def let_go(self) -> None:
+        """The body has ended; what is left is the commit."""
+        self._set(PHASE, Phase.HOLDS)
+
+    def take_back(self, message: int) -> None:
+        """The pusher takes back what the worker has not come to of a message."""
+        self._set(TAKEN_BACK, message)
+
     def rest(self) -> None:
-        """The worker is done with its claim."""
+        """The worker is done with its last message."""
         self._set(PHASE, Phase.IDLE)
         self._set(DEADLINE, 0)
 
@@ -163,6 +193,10 @@ class Slots:
         """A free slot, for a worker that is about to be started; None where none has been settled yet."""
         free = next((slot for slot in self._slots if slot.status == Status.FREE), None)
         return free.take() if free else None
+
+    def at(self, index: int) -> Slot:
+        """The slot of a number."""
+        return self._slots[index]
 
     def live(self) -> list[Slot]:
         """The slots of living workers."""

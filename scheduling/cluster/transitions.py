@@ -7,6 +7,7 @@ canceled, matches no row and changes nothing. Each returns whether it happened.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -18,9 +19,9 @@ from scheduling.cluster.claims import Claim
 from scheduling.cluster.lists import IDS
 from scheduling.conf import conf
 from scheduling.exceptions import NotFound
+from scheduling.models import reserved
 from scheduling.models.insert import NewJob, insert
 from scheduling.models.job import State
-from scheduling.models.reserved import give_back
 
 NEXT_EXPIRY = """
 SELECT min(expires_at) FROM scheduling_job WHERE state = 'pending' AND attempt = 0 AND expires_at > %s
@@ -43,6 +44,22 @@ WHERE id = %s AND claim = %s AND state = 'in_progress'
 RETURNING id, on_complete, context, key
 """
 
+END_ALL = """
+UPDATE scheduling_job
+SET state = 'success', result = its_result, error = '', log = its_log, finished_at = {now}, process = %s,
+    started_at = coalesce(started_at, {began})
+FROM ({rows}) AS ended WHERE id = its_id AND claim = its_claim AND state = 'in_progress'
+RETURNING id, on_complete, context, key
+"""
+ENDED = {
+    "postgresql": """
+        SELECT * FROM json_to_recordset(%s::json)
+        AS row(its_id bigint, its_claim integer, its_result text, its_log text, elapsed float8, began timestamptz)""",
+    "sqlite": """
+        SELECT value ->> 'its_id' AS its_id, value ->> 'its_claim' AS its_claim, value ->> 'its_result' AS its_result,
+            value ->> 'its_log' AS its_log, value ->> 'began' AS began FROM json_each(%s)""",
+}
+
 CANCEL = """
 UPDATE scheduling_job SET state = 'canceled', error = '', finished_at = {now}, interrupt = %s
 WHERE id IN ({ids}) AND state IN ('pending', 'in_progress')
@@ -60,7 +77,7 @@ UPDATE scheduling_job SET state = 'failed', error = %s, finished_at = {now} WHER
 RETURNING id, on_complete, context, key
 """
 
-WAKE = "UPDATE scheduling_job SET waits_for_id = NULL WHERE waits_for_id = %s"
+WAKE = "UPDATE scheduling_job SET waits_for_id = NULL WHERE waits_for_id IN ({ids})"
 
 KEEP_ATTEMPT = """
 INSERT INTO scheduling_pastattempt (job_id, number, started_at, finished_at, host_id, process, error, log)
@@ -81,6 +98,12 @@ UPDATE scheduling_job
 SET state = 'pending', run_at = {run_at}, attempt = attempt - 1, started_at = NULL, host_id = NULL, process = NULL,
     crashes = crashes + %s
 WHERE id = %s AND claim = %s AND state = 'in_progress' AND (%s OR started_at IS NULL)
+"""
+
+GIVE_BACK = """
+UPDATE scheduling_job SET state = 'pending', attempt = attempt - 1, host_id = NULL, process = NULL
+FROM ({rows}) AS held
+WHERE id = its_id AND claim = its_claim AND state = 'in_progress' AND started_at IS NULL RETURNING id, claim
 """
 
 
@@ -110,7 +133,7 @@ def interrupted(jobs: Sequence[int]) -> list[tuple[int, int]]:
     return rows
 
 
-def start(claim: Claim, process: int) -> datetime | None:
+def start(claim: Claim, process: int | None) -> datetime | None:
     """Commit that the body begins, and when; None where the claim is no longer ours: it must not begin."""
     now, params = clock.sql()
     with clock.database().cursor() as cursor:
@@ -122,6 +145,40 @@ def start(claim: Claim, process: int) -> datetime | None:
 def finish(claim: Claim, result: str, trace: Trace) -> bool:
     """End as success, and schedule on_complete, in one transaction."""
     return _end(claim, State.SUCCESS, result, "", trace)
+
+
+def finish_and_start(claim: Claim, result: str, trace: Trace, following: Claim) -> tuple[bool, bool]:
+    """End one action as success and start another, in one commit; gives whether each happened."""
+    with _transaction():
+        return finish(claim, result, trace), start(following, trace.process) is not None
+
+
+def finish_all(ended: Sequence[tuple[Claim, str, Trace]]) -> bool:
+    """End mutations as success, in their transaction; False where one was no longer ours: then roll it back.
+
+    One statement, and one more each for their on_completes and for jobs that wait for them.
+    """
+    connection = clock.database()
+    now, params = clock.sql()
+    moment = clock.now() if params else None  # the times are reckoned here where the clock is bound
+    began = "began" if moment else f"{now} - elapsed * interval '1 second'"
+    rows = [_its(claim, result, trace, moment) for claim, result, trace in ended]
+    statement = END_ALL.format(now=now, began=began, rows=ENDED[connection.vendor])
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [*params, ended[0][2].process, jsontext.dumps(rows)])
+        found = cursor.fetchall()
+    if len(found) < len(ended):
+        return False
+    results = {claim.id: result for claim, result, _trace in ended}
+    _ended([(*row, _outcome(State.SUCCESS, results[row[0]], "")) for row in found if row[1] or row[3]])
+    return True
+
+
+def _its(claim: Claim, result: str, trace: Trace, moment: datetime | None) -> dict[str, Any]:
+    row = {"its_id": claim.id, "its_claim": claim.claim, "its_result": result, "its_log": trace.log}
+    if moment is None:
+        return row | {"elapsed": trace.elapsed}
+    return row | {"began": str(clock.to_db(moment - timedelta(seconds=trace.elapsed)))}
 
 
 def fail(claim: Claim, error: str, trace: Trace) -> bool:
@@ -160,6 +217,15 @@ def release(claim: Claim, *, crashes: int = 0, wait: timedelta | None = None, be
         return bool(cursor.rowcount == 1)
 
 
+def give_back(pairs: Sequence[tuple[int, int]]) -> set[tuple[int, int]]:
+    """Give claims, as (job, claim), back that no body has begun of; gives those that were."""
+    connection = clock.database()
+    rows = [{"its_id": job, "its_claim": claim} for job, claim in pairs]
+    with connection.cursor() as cursor:
+        cursor.execute(GIVE_BACK.format(rows=ENDED[connection.vendor]), [jsontext.dumps(rows)])
+        return {(job, claim) for job, claim in cursor.fetchall()}
+
+
 def cancel(jobs: Sequence[int], *, interrupt: bool) -> int:
     """Cancel those of these jobs that have not ended, and give how many there were."""
     now, params = clock.sql()
@@ -180,7 +246,7 @@ def refuse(job: int, error: str) -> bool:
         cursor.execute(REFUSE.format(now=now), [error, *params, job])
         row = cursor.fetchone()
         if row:
-            _ended(row, _outcome(State.FAILED, None, error))
+            _ended([(*row, _outcome(State.FAILED, None, error))])
     return row is not None
 
 
@@ -188,26 +254,26 @@ def _cancel(statement: str, params: list[Any]) -> int:
     with _transaction(), clock.database().cursor() as cursor:
         cursor.execute(statement, params)
         rows = cursor.fetchall()
-        give_back((drawn, tokens) for *_, reserved, drawn, tokens in rows if reserved)
-        for row in rows:
-            _ended(row[:4], {"type": "canceled"})
+        reserved.give_back((drawn, tokens) for *_, held, drawn, tokens in rows if held)
+        _ended([(*row[:4], {"type": "canceled"}) for row in rows])
     return len(rows)
 
 
-def _ended(row: Sequence[Any], outcome: dict[str, Any]) -> None:
-    """What follows the end of a job, in the transaction that ends it: so exactly once.
+def _ended(rows: Sequence[Sequence[Any]]) -> None:
+    """What follows the end of jobs, in the transaction that ends them: so exactly once.
 
-    Its on_complete is scheduled, and the job that waits for it (key_mode="keep_last") may run.
+    Their on_completes are scheduled, and jobs that wait for one of them (key_mode="keep_last") may run. A row is
+    (id, on_complete, context, key, outcome).
     """
-    job_id, on_complete, context, key = row
-    if on_complete:
-        _tell(job_id, on_complete, context, outcome)
-    if key is not None:
-        with clock.database().cursor() as cursor:
-            cursor.execute(WAKE, [job_id])
+    insert([_told(id, teller, context, outcome) for id, teller, context, _key, outcome in rows if teller])
+    if keyed := [row[0] for row in rows if row[3] is not None]:
+        connection = clock.database()
+        with connection.cursor() as cursor:
+            cursor.execute(WAKE.format(ids=IDS[connection.vendor]), [jsontext.dumps(keyed)])
 
 
-def _tell(job_id: int, on_complete: str, context: str | None, outcome: dict[str, Any]) -> None:
+def _told(job_id: int, on_complete: str, context: str | None, outcome: dict[str, Any]) -> NewJob:
+    """The job that tells a mutation how a job ended."""
     given = {"run_id": str(job_id), "result": outcome, "context": jsontext.loads(context)}
     try:
         function = functions.get(on_complete)
@@ -215,29 +281,24 @@ def _tell(job_id: int, on_complete: str, context: str | None, outcome: dict[str,
         place, priority = lanes.place(function, text), function.options.priority
     except NotFound:  # a host that knows it will run it; this one cannot tell which arguments it takes
         text, place, priority = jsontext.dumps(given), lanes.Place(), 0
-    insert([NewJob(name=on_complete, args=text, priority=priority, **asdict(place))])
+    return NewJob(name=on_complete, args=text, priority=priority, **asdict(place))
 
 
 def _end(claim: Claim, state: State, result: str | None, error: str, trace: Trace) -> bool:
+    with _transaction() if claim.tells else nullcontext(), clock.database().cursor() as cursor:
+        cursor.execute(*_ending(claim, state, result, error, trace))
+        row = cursor.fetchone()
+        if row and claim.tells:
+            _ended([(*row, _outcome(state, result, error))])
+    return row is not None
+
+
+def _ending(claim: Claim, state: State, result: str | None, error: str, trace: Trace) -> tuple[str, list[Any]]:
+    """The statement that ends a job, with its parameters."""
     now, params = clock.sql()
     began, began_params = clock.sql(-trace.elapsed)
-    values = [
-        state.value,
-        result,
-        error,
-        trace.log,
-        *params,
-        trace.process,
-        *began_params,
-        claim.id,
-        claim.claim,
-    ]
-    with _transaction(), clock.database().cursor() as cursor:
-        cursor.execute(END.format(now=now, began=began), values)
-        row = cursor.fetchone()
-        if row and (row[1] or row[3]):
-            _ended(row, _outcome(state, result, error))
-    return row is not None
+    values = [state.value, result, error, trace.log, *params, trace.process, *began_params, claim.id, claim.claim]
+    return END.format(now=now, began=began), values
 
 
 def _outcome(state: State, result: str | None, error: str) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import pickle
 import select
 import socket
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,6 +25,32 @@ PAUSE = 1.0  # seconds after which a waiting worker looks whether it is to stop
 Claimed = Sequence[Any]
 
 
+MOST_AT_ONCE = 100  # jobs in one message
+QUICK = 0.05  # seconds that a message's jobs are to take together
+LATE = 0.5  # seconds after which what a worker has not come to is taken back, for others to run
+
+
+class Pace:
+    """How many jobs of a lane a worker is handed at once: as many as lately took QUICK together."""
+
+    def __init__(self) -> None:
+        self._sizes: dict[str, int] = {}
+
+    def size(self, lane: str) -> int:
+        """One, where nothing is known."""
+        return self._sizes.get(lane, 1)
+
+    def learn(self, lane: str, jobs: int, seconds: float) -> None:
+        """A message of so many jobs took so long."""
+        fit = int(QUICK * jobs / max(seconds, 1e-6))
+        size = max(1, min(fit, 2 * self.size(lane), MOST_AT_ONCE))
+        self._sizes.pop(lane, None)
+        if size > 1:
+            self._sizes[lane] = size
+        while len(self._sizes) > 1000:
+            self._sizes.pop(next(iter(self._sizes)))
+
+
 @dataclass(eq=False)
 class Link:
     """The pusher's end of one worker's link."""
@@ -33,7 +60,13 @@ class Link:
     open: bool = True
     ready: bool = False
     sent: list[tuple[int, int]] = field(default_factory=list)
-    """The (job, claim) pairs sent since the worker was last ready."""
+    """The (job, claim) pairs sent since the worker was last ready, but for those that were taken back."""
+    lane: str = ""
+    sent_at: float = 0.0
+    message: int = 0
+    """The number of the last message, from 1."""
+    late: bool = False
+    """Whether what its worker has not come to has been taken back."""
 
 
 class WorkQueue:
@@ -45,6 +78,10 @@ class WorkQueue:
         self._stop = Flag()
         self._link: socket.socket | None = None  # a worker's own end
         self.links: list[Link] = []  # the pusher's ends
+        self.pace = Pace()
+        self._messages = time.monotonic_ns()  # a new pusher's numbers are not those of the one before it
+        self.left: list[tuple[int, int]] = []
+        """What was being taken back when its worker became ready: it may have come to it, or not."""
 
     # The worker's side
 
@@ -80,9 +117,12 @@ class WorkQueue:
     def _task(self, message: Any) -> dict[str, Any]:
         if isinstance(message, dict):  # a plain async_task()
             return message
+        number, claims = message
+        if slots.mine:
+            slots.mine.receive(number)
         return {
             "func": self._execute,
-            "args": (message,),
+            "args": (claims,),
             "kwargs": {},
             "name": "jobs",
             "timeout": -1,
@@ -96,12 +136,27 @@ class WorkQueue:
         self._listen()
         return sum(link.ready for link in self.links)
 
-    def hand(self, claims: Claimed) -> None:
-        """Send claims to an idle worker; it may die before it reads them, and its slot then tells."""
-        link = next(link for link in self.links if link.ready)
-        link.ready = False
-        link.sent = [(claim.id, claim.claim) for claim in claims]
-        self._send(link, pickle.dumps(list(claims)))
+    def wanted(self, lane: str) -> int:
+        """How many jobs of a lane the idle workers may be handed together."""
+        return self.idle() * self.pace.size(lane)
+
+    def hand(self, lane: str, claims: Claimed) -> None:
+        """Send claims to the idle workers, dealt out one by one so that the first begin first.
+
+        A worker may die before it reads them, and its slot then tells.
+        """
+        idle = [link for link in self.links if link.ready]
+        for nth, link in enumerate(idle):
+            if share := claims[nth :: len(idle)]:
+                link.ready, link.late, link.lane, link.sent_at = False, False, lane, time.monotonic()
+                link.sent = [(claim.id, claim.claim) for claim in share]
+                link.message = self._messages = self._messages + 1
+                self._send(link, pickle.dumps((link.message, list(share))))
+
+    def late(self) -> list[Link]:
+        """The links whose workers have been at one message for too long, and have more than one job of it."""
+        now = time.monotonic()
+        return [link for link in self.links if not link.ready and len(link.sent) > 1 and now - link.sent_at > LATE]
 
     def put(self, task: Any) -> None:
         """Send a plain task to the next idle worker, waiting for one; "STOP" ends every worker when it is idle."""
@@ -146,6 +201,9 @@ class WorkQueue:
         except ConnectionResetError:
             said = b""
         if said:
+            if link.sent:
+                self.pace.learn(link.lane, len(link.sent), time.monotonic() - link.sent_at)
+            self.left += link.sent if link.late else []
             link.ready, link.sent = True, []
         else:
             self._close(link)

@@ -10,7 +10,7 @@ from django.contrib.auth.models import Group
 from django.db import connection, transaction
 
 from scheduling import Retry, action, context, mutation, scheduler
-from scheduling.cluster import executor, rescue, transitions
+from scheduling.cluster import errors, executor, rescue, transitions
 from scheduling.models import Job, State
 from tests.scheduling import work
 from tests.scheduling.claiming import take
@@ -327,7 +327,7 @@ def test_a_traceback_of_a_megabyte_is_bounded_and_its_end_is_kept(run, by):
 
     job = run(body, by=by)
     assert job.state == State.FAILED
-    assert len(job.error) <= executor.LONGEST_ERROR
+    assert len(job.error) <= errors.LONGEST_ERROR
     assert job.error.endswith("the end")
 
 

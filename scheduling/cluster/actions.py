@@ -1,0 +1,84 @@
+"""Actions: each start is committed before its body, which runs outside any transaction, and its end after it.
+
+Between two bodies there is one commit: it ends the one and starts the other. If the process dies, the committed
+start says so, and the body is not begun again without a policy.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable, Sequence
+from itertools import takewhile
+from typing import TYPE_CHECKING, Any
+
+from scheduling import clock
+from scheduling.cluster import transitions
+from scheduling.cluster.errors import insist
+from scheduling.exceptions import JobCanceled
+
+if TYPE_CHECKING:
+    from scheduling.cluster.executor import Run
+
+logger = logging.getLogger("scheduling")
+
+
+def count(runs: Sequence[Run]) -> int:
+    """How many of the first runs are actions."""
+    return len(list(takewhile(lambda run: run.function.kind == "action", runs)))
+
+
+def run(runs: Sequence[Run]) -> int:
+    """Run actions one after the other; gives how many were come to before the rest was taken back."""
+    started = False
+    for nth, one in enumerate(runs):
+        if not one.hold() and not started:
+            return nth
+        following = runs[nth + 1] if nth + 1 < len(runs) else None
+        try:
+            started = _run(one, following, started)
+        except BaseException as error:
+            started = False
+            one.broken(error)
+    return len(runs)
+
+
+def _run(one: Run, following: Run | None, started: bool) -> bool:
+    """Run an action, and give whether the one that follows has been started with its end."""
+    claim = one.claim
+    if not started and not insist(lambda: transitions.start(claim, os.getpid())):
+        logger.info("job.lost job=%s claim=%s: canceled or taken back before it began", claim.id, claim.claim)
+        return False
+    try:
+        value = one.call(_awaited(one))
+        _leave_no_transaction()
+        one.result = one.function.store_result(value)
+    except JobCanceled:
+        one.dropped("interrupted")
+        return False
+    except BaseException as error:  # SystemExit and KeyboardInterrupt too: a worker outlives its jobs
+        _leave_no_transaction()
+        one.failed(error)
+        return False
+    trace = one.trace()
+    if following is None or not following.hold():
+        ended, started = insist(lambda: transitions.finish(claim, one.result, trace)), False
+    else:
+        ended, started = insist(lambda: transitions.finish_and_start(claim, one.result, trace, following.claim))
+    if not ended:
+        logger.warning("job.dropped job=%s: it ended, but had been canceled or taken over", claim.id)
+    return started
+
+
+def _awaited(one: Run) -> Callable[..., Any]:
+    """The body as a plain function: outside of a worker's event loop an async action is run by itself."""
+    body = one.function.body
+    return (lambda **arguments: asyncio.run(body(**arguments))) if one.function.is_async else body
+
+
+def _leave_no_transaction() -> None:
+    """A body that turned autocommit off would take our own statements, and the next jobs', into its transaction."""
+    connection = clock.database()
+    if not connection.in_atomic_block and connection.connection is not None and not connection.autocommit:
+        connection.close()
