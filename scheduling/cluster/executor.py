@@ -22,6 +22,7 @@ from scheduling.cluster.transitions import Claim, Trace
 from scheduling.conf import conf
 from scheduling.exceptions import InvalidArguments, InvalidResult, JobCanceled, JobTimeout, Permanent
 from scheduling.functions import Function
+from scheduling.redaction import redact
 from scheduling.running import Execution, executing
 
 logger = logging.getLogger("scheduling")
@@ -153,13 +154,13 @@ def _failed(function: Function, claim: Claim, error: BaseException, trace: Trace
 
 
 def describe(error: BaseException) -> str:
-    """An error with its traceback, bounded, whatever its own methods do."""
+    """An error with its traceback, without secrets, bounded, whatever its own methods do."""
     try:
         ours = isinstance(error, JobTimeout) or (isinstance(error, Permanent) and error.__traceback__ is None)
         text = str(error) if ours else "".join(traceback.format_exception(error))
     except Exception as worse:
         text = f"{type(error).__name__} (its description raised {type(worse).__name__})"
-    return storable(text.strip())[-LONGEST_ERROR:]
+    return storable(redact(text.strip()))[-LONGEST_ERROR:]
 
 
 def _one_line(error: BaseException) -> str:
