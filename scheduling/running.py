@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from scheduling import clock, jsontext
 from scheduling.exceptions import ScheduleLimitExceeded
+from scheduling.redaction import redact
 
 MOST_CALLS = 1000
 MOST_BYTES = 8 << 20
@@ -112,7 +113,7 @@ class Context:
         if done != total and time.monotonic() - current.said_at < SAY_EVERY:
             return
         current.said_at = time.monotonic()
-        said = jsontext.dumps({"done": done, "total": total, "note": str(note)[:200]})
+        said = jsontext.dumps({"done": done, "total": total, "note": redact(str(note))[:200]})
         _blocking(lambda: _write_progress(current, said))
 
 

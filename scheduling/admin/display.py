@@ -12,6 +12,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from scheduling.models import Job, State
+from scheduling.redaction import redact, redact_json
 
 NOTHING = "-"
 SHORT = 120  # characters of a text in a list
@@ -86,18 +87,18 @@ def took(job: Job, now: datetime) -> timedelta | None:
 
 
 def pretty(value: Any) -> str:
-    """A JSON value as indented text."""
-    return json.dumps(value, indent=2, ensure_ascii=False)
+    """A JSON value as indented text, without secrets."""
+    return json.dumps(redact_json(value), indent=2, ensure_ascii=False)
 
 
 def arguments(text: str) -> str:
-    """Stored arguments in a line: `exchange="opinion", n=3`; what was cut is shown as it is stored."""
+    """Stored arguments in a line: `exchange="opinion", n=3`; what was cut is shown as it is stored. No secrets."""
     try:
-        value = json.loads(text)
+        value = redact_json(json.loads(text))
     except ValueError:
-        return shortened(text)
+        return shortened(redact(text))
     if not isinstance(value, Mapping):
-        return shortened(text)
+        return shortened(redact(text))
     return shortened(", ".join(f"{name}={json.dumps(item, ensure_ascii=False)}" for name, item in value.items()))
 
 

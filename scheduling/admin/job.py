@@ -130,8 +130,7 @@ class JobAdmin(VerbsAdmin, BigTableAdmin):
 
     @admin.display(description="Function, cron, arguments, error")
     def what(self, job: Any) -> SafeString:
-        cut = job.args_length > HEAD
-        text = display.shortened(f"{job.args_head}…") if cut else display.arguments(job.args_head)
+        text = display.arguments(job.args_head + "…" * (job.args_length > HEAD))
         error = display.last_line(job.error_tail)
         return display.stacked(
             format_html('<strong class="function">{}</strong>{}', job.name, self._cron(job)),

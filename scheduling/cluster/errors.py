@@ -13,6 +13,7 @@ from django.db import Error
 from scheduling import clock
 from scheduling.cluster.logs import storable
 from scheduling.exceptions import JobTimeout, Permanent
+from scheduling.redaction import redact
 
 LONGEST_ERROR = 16_000  # characters of a stored error: its end, where the cause is
 T = TypeVar("T")
@@ -48,13 +49,13 @@ class Unfit(Permanent):
 
 
 def describe(error: BaseException) -> str:
-    """An error with its traceback, bounded, whatever its own methods do."""
+    """An error with its traceback, without secrets, bounded, whatever its own methods do."""
     try:
         ours = isinstance(error, JobTimeout | Unfit)
         text = str(error) if ours else "".join(traceback.format_exception(error))
     except Exception as worse:
         text = f"{type(error).__name__} (its description raised {type(worse).__name__})"
-    return storable(text.strip())[-LONGEST_ERROR:]
+    return storable(redact(text.strip()))[-LONGEST_ERROR:]
 
 
 def last_line(description: str) -> str:

@@ -1,4 +1,4 @@
-"""Keeps what is logged while an attempt runs: its last 64 KiB."""
+"""Keeps what is logged while an attempt runs: its last 64 KiB, with the secrets taken out before it is cut."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+
+from scheduling.redaction import RedactingFormatter
 
 
 def storable(text: str) -> str:
@@ -49,7 +51,7 @@ class _Handler(logging.Handler):
 
 
 _handler = _Handler()
-_handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
+_handler.setFormatter(RedactingFormatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from scheduling.conf import conf
 from scheduling.exceptions import InvalidSchedule, NotFound
 from scheduling.models import CatchUp, Cron, Overlap, State
 from scheduling.models.insert import NewJob, insert
+from scheduling.redaction import redact
 
 logger = logging.getLogger("scheduling")
 
@@ -231,7 +232,7 @@ def _decided(due: Due, unfinished: int, _oldest: int) -> Decision | None:
 
 def _break(due: Due, error: Exception) -> None:
     """Mark a cron as broken: it ticks no more until it is changed or resumed."""
-    words = str(error).strip() or type(error).__name__
+    words = redact(str(error).strip()) or type(error).__name__
     Cron.objects.filter(pk=due.id).update(broken=words[:1000])
     logger.error("cron.broken cron=%s: %s", due.key, words)
 

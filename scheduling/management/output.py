@@ -23,6 +23,7 @@ from scheduling.exceptions import (
     NotFound,
     SchedulingError,
 )
+from scheduling.redaction import redact, redact_json
 
 FAILED, WRONG_USE = 1, 2  # exit codes; 0 is done
 _WRONG = (AlreadyExists, InvalidArguments, InvalidOption, InvalidSchedule, NotFound)
@@ -93,8 +94,8 @@ class VerbCommand(BaseCommand):
             self.stderr.write(clean(message), style_func=str)
 
     def print_json(self, value: Any) -> None:
-        """One JSON document, on one line."""
-        self.stdout.write(json.dumps(value, default=_as_json))
+        """One JSON document, on one line, without secrets."""
+        self.stdout.write(json.dumps(redact_json(value), default=_as_json))
         self.stdout.flush()
 
     def print_lines(self, *lines: str) -> None:
@@ -145,9 +146,9 @@ def _exit_codes() -> Iterator[None]:
 
 
 def clean(text: str, *, one_line: bool = False) -> str:
-    """A text that does nothing to a terminal but show: control characters and lone surrogates as escapes."""
+    """A text without secrets that does nothing to a terminal but show: control characters and the like as escapes."""
     keep = "" if one_line else "\n\t"
-    shown = "".join(c if c.isprintable() or c in keep else ascii(c)[1:-1] for c in text)
+    shown = "".join(c if c.isprintable() or c in keep else ascii(c)[1:-1] for c in redact(text))
     return shown.encode("utf-8", "backslashreplace").decode()
 
 

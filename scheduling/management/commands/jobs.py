@@ -14,6 +14,7 @@ from scheduling.exceptions import NotFound, SchedulingError
 from scheduling.management.output import VerbCommand, fail, natural, present, when
 from scheduling.models import Attempt, Cron, Job, State
 from scheduling.models.job import JobQuerySet
+from scheduling.redaction import redact
 
 LOOK = 0.25  # seconds between two looks of tail
 LATE = timedelta(seconds=5)  # an end may be committed so long after its time
@@ -218,7 +219,7 @@ def _last_moment(job: Job) -> datetime:
 
 
 def _brief(job: Job) -> str:
-    args = json.dumps(job.args)
+    args = redact(json.dumps(job.args))  # before it is cut
     error = job.error.strip().splitlines()[-1:] if job.error else []
     return " ".join([args if len(args) <= 60 else f"{args[:59]}…", *(line[:100] for line in error)])
 
