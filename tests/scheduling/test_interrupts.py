@@ -8,8 +8,8 @@ import pytest
 from django.contrib.auth.models import Group
 from django.db import connection
 
-from scheduling import Retry, scheduler
-from scheduling.models import State
+from scheduling import Call, Retry, scheduler
+from scheduling.models import Job, State
 from scheduling.testing.processes import until
 from tests.scheduling import work
 from tests.scheduling.work import WORK, ledger
@@ -136,3 +136,20 @@ def test_a_signal_never_hits_another_job_than_its_own(cluster, file):
         assert scheduler.cancel(victim)
     assert {scheduler.wait(job, 30).state for job in others} == {State.SUCCESS}
     assert {scheduler.status(job.id) for job in victims} == {State.CANCELED}
+
+
+def test_a_hundred_of_a_hundred_canceled_actions_are_left_within_a_second(cluster, file):
+    canceled = {}
+    cluster(workers=10, modules=[WORK])
+    for _ in range(10):
+        jobs = scheduler.bulk([Call(work.left_at, {"file": file, "way": way}) for way in WAYS * 2])
+        ids = [job.id for job in jobs]
+        until(lambda ids=ids: Job.objects.filter(pk__in=ids, started_at__isnull=False).count() == 10, 30)
+        for job in jobs:
+            canceled[job.id] = time.monotonic()
+            assert scheduler.cancel(job) is True
+        until(lambda: len(ledger(file)) == len(canceled), 10)
+    left = {int(job): float(moment) for job, moment in (line.split() for line in ledger(file))}
+    late = {job: left[job] - moment for job, moment in canceled.items() if left[job] - moment > 1}
+    assert len(left) == 100
+    assert not late

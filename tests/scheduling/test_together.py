@@ -253,7 +253,7 @@ def test_what_waits_behind_a_slow_job_is_given_back(tmp_path):
             [Call(work.once if n == 5 else work.noop, {"file": file} if n == 5 else {}) for n in range(300)]
         )
         others = [job.id for n, job in enumerate(slow) if n != 5]
-        until(lambda: Job.objects.filter(pk__in=others, state=State.SUCCESS).count() == 299, 4)
+        until(lambda: Job.objects.filter(pk__in=others, state=State.SUCCESS).count() == 299, 15)
         assert scheduler.status(slow[5].id) == "in_progress"
         work.open_gate(file)
         scheduler.wait(slow[5], 10)
