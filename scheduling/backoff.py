@@ -12,6 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSeriali
 from scheduling.exceptions import InvalidOption
 
 MAX_WAIT = timedelta(days=366)  # a wait is never longer; base**n of a long series would overflow
+LONGEST = 100 * MAX_WAIT  # of what is longer, seconds as a number are no longer exact to the microsecond
 HUGE = 1e300  # seconds: what is more may be infinite, and infinity times no jitter is not a number
 
 
@@ -44,13 +45,13 @@ class Retry(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    initial_backoff: Duration = Field(default=timedelta(milliseconds=250), ge=timedelta(0))
-    """The nominal wait before the first retry."""
-    base: float = Field(default=2, ge=1, allow_inf_nan=False)
+    initial_backoff: Duration = Field(default=timedelta(milliseconds=250), ge=timedelta(0), le=LONGEST)
+    """The nominal wait before the first retry, up to a century."""
+    base: float = Field(default=2.0, ge=1, allow_inf_nan=False)
     """Each wait is nominally this many times the one before."""
     max_failures: int = Field(default=4, ge=0)
     """How many failures are tried again: 4 means at most 5 attempts."""
-    max_backoff: Duration | None = Field(default=None, ge=timedelta(0))
+    max_backoff: Duration | None = Field(default=None, ge=timedelta(0), le=LONGEST)
     """No wait is longer than this; None is no cap but a year."""
     jitter: float = Field(default=0.5, ge=0, le=1)
     """Each wait is varied by up to this part of itself, either way."""
@@ -75,7 +76,7 @@ class Retry(BaseModel):
         try:
             seconds = self.initial_backoff.total_seconds() * self.base ** (n - 1)
         except OverflowError:
-            return min(longest, MAX_WAIT)
+            seconds = HUGE
         return min(jittered(min(seconds, HUGE), self.jitter, uniform), longest)
 
 

@@ -15,6 +15,7 @@ from scheduling.exceptions import InvalidOption
 from scheduling.functions import Function
 from scheduling.keys import Key
 from scheduling.models.insert import NewJob
+from scheduling.shapes import ANYTHING, NotJSON
 
 LONGEST_DELAY = timedelta(days=366 * 100)
 KEY_OPTIONS = ("key", "key_mode", "window", "max_wait")
@@ -151,6 +152,6 @@ def completion(on_complete: Function | str | None) -> str:
 def stored_context(context: Any) -> str | None:
     """A context as JSON text; InvalidOption where it is none."""
     try:
-        return None if context is None else jsontext.dumps(context)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise InvalidOption(f"the context cannot be stored as JSON: {error}") from error
+        return None if context is None else ANYTHING.write(context)
+    except NotJSON as error:
+        raise InvalidOption(f"the context {error}") from error

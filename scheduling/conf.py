@@ -41,7 +41,7 @@ class Conf(BaseModel):
     """The most that one job's arguments may take as JSON."""
     log_bytes: int = 64 << 10
     """How much of an attempt's log is kept: its last bytes."""
-    late_ticks: int = 1000
+    late_ticks: int = Field(default=1000, ge=1)
     """The most missed ticks that catch_up="all" makes up for."""
 
 

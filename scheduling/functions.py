@@ -11,14 +11,13 @@ import inspect
 import types
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal, NotRequired, get_type_hints, overload
 
 from django.apps import apps
 from django.db import transaction
 from django.utils.module_loading import autodiscover_modules
 from pydantic import ConfigDict, ValidationError
-from pydantic_core import PydanticSerializationError
 from typing_extensions import TypedDict
 
 from scheduling import clock, jsontext
@@ -26,7 +25,7 @@ from scheduling.buckets import RateLimit
 from scheduling.conf import conf
 from scheduling.exceptions import AlreadyExists, InvalidArguments, InvalidOption, InvalidResult, NotFound
 from scheduling.options import Options
-from scheduling.shapes import ANY_TYPE, Shape, fields
+from scheduling.shapes import ANY_TYPE, NotJSON, Shape, fields
 
 Kind = Literal["query", "mutation", "action"]
 Body = Callable[..., Any]
@@ -42,7 +41,6 @@ class Function:
     kind: Kind
     body: Body
     options: Options
-    _shapes: dict[str, Shape] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         functools.update_wrapper(self, self.body)
@@ -74,12 +72,14 @@ class Function:
 
         Raises InvalidArguments, naming each field that does not fit, and where they are over 8 MiB.
         """
-        shape = self._arguments
+        shape, _result = self._shapes
         try:
-            text = jsontext.dumps(shape.dump(shape.check(dict(arguments or {}))))
+            text = shape.write_arguments(dict(arguments or {}))
         except ValidationError as error:
             raise InvalidArguments(f"{self.name}: {fields(error)}") from error
-        except (PydanticSerializationError, ValueError, TypeError, RecursionError) as error:
+        except NotJSON as error:
+            raise InvalidArguments(f"{self.name}: {error}") from error
+        except (ValueError, TypeError) as error:
             raise InvalidArguments(f"{self.name}: the arguments cannot be stored as JSON: {error}") from error
         if len(text) > (most := conf().max_argument_bytes):
             raise InvalidArguments(
@@ -92,8 +92,9 @@ class Function:
         """The arguments to call the body with; `extra` goes to those parameters that it has and were not given."""
         given = jsontext.loads(text)
         given |= {name: value for name, value in extra.items() if name not in given and self.takes(name)}
+        shape, _result = self._shapes
         try:
-            arguments: dict[str, Any] = self._arguments.check(given)
+            arguments: dict[str, Any] = shape.check(given)
         except ValidationError as error:
             raise InvalidArguments(f"{self.name}: {fields(error)}") from error
         return arguments
@@ -104,36 +105,29 @@ class Function:
 
     def store_result(self, value: Any) -> str:
         """A result as JSON text. Raises InvalidResult where it does not fit its annotation or cannot be stored."""
-        shape = self._result
+        _arguments, shape = self._shapes
         try:
-            text = jsontext.dumps(shape.dump(shape.check(value)))
+            text = shape.write(value)
         except ValidationError as error:
             raise InvalidResult(f"{self.name}: the result does not fit its annotation: {fields(error)}") from error
-        except (PydanticSerializationError, ValueError, TypeError, RecursionError) as error:
-            raise InvalidResult(f"{self.name}: the result cannot be stored as JSON: {error}") from error
+        except NotJSON as error:
+            raise InvalidResult(f"{self.name}: the result {error}") from error
         if len(text) > (most := conf().max_bytes):
             raise InvalidResult(f"{self.name}: the result takes {len(text):,} bytes as JSON, and {most:,} is the most")
         return text
 
-    @property
-    def _arguments(self) -> Shape:
-        if "arguments" not in self._shapes:
-            hints = get_type_hints(self.body, include_extras=True)
-            hinted = {}
-            for name, parameter in self.parameters.items():
-                hint = hints.get(name, Any)
-                optional = parameter.default is not parameter.empty or name == GIVEN_BY_CRON
-                hinted[name] = NotRequired[hint] if optional else hint
-            arguments = TypedDict("Arguments", hinted)  # type: ignore[misc]
-            arguments.__pydantic_config__ = ANY_TYPE | ConfigDict(extra="forbid")  # type: ignore[attr-defined]
-            self._shapes["arguments"] = Shape(arguments)
-        return self._shapes["arguments"]
-
-    @property
-    def _result(self) -> Shape:
-        if "result" not in self._shapes:
-            self._shapes["result"] = Shape(get_type_hints(self.body, include_extras=True).get("return", Any))
-        return self._shapes["result"]
+    @functools.cached_property
+    def _shapes(self) -> tuple[Shape, Shape]:
+        """Of the arguments and of the result: at once, so that an annotation that is none is found before any run."""
+        hints = get_type_hints(self.body, include_extras=True)
+        hinted = {}
+        for name, parameter in self.parameters.items():
+            hint = hints.get(name, Any)
+            optional = parameter.default is not parameter.empty or name == GIVEN_BY_CRON
+            hinted[name] = NotRequired[hint] if optional else hint
+        arguments = TypedDict("Arguments", hinted)  # type: ignore[misc]
+        arguments.__pydantic_config__ = ANY_TYPE | ConfigDict(extra="forbid")  # type: ignore[attr-defined]
+        return Shape(arguments), Shape(hints.get("return", Any))
 
 
 _registry: dict[str, Function] = {}

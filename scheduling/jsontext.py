@@ -6,9 +6,12 @@ import json
 from typing import Any
 
 
-def dumps(value: Any) -> str:
-    """A JSON-able value as text. Raises ValueError for NaN and infinities, TypeError for what is not JSON."""
-    return json.dumps(value, allow_nan=False, separators=(",", ":"))
+def dumps(value: Any, **options: Any) -> str:
+    """A JSON-able value as text. Raises ValueError for NaN and infinities, TypeError for what is not JSON.
+
+    Options are those of json.dumps().
+    """
+    return json.dumps(value, allow_nan=False, separators=(",", ":"), **options)
 
 
 def loads(text: str | None) -> Any:

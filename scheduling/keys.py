@@ -48,14 +48,20 @@ class Key:
     max_wait: timedelta | None = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.name, str) or not 0 < len(self.name) <= LONGEST_KEY or "\0" in self.name:
-            raise InvalidOption(f"a key is text of 1 to {LONGEST_KEY} characters, not {self.name!r}")
+        if not isinstance(self.name, str) or not 0 < len(self.name) <= LONGEST_KEY or not _is_storable(self.name):
+            raise InvalidOption(
+                f"a key is text of 1 to {LONGEST_KEY} characters, without NUL and lone surrogates, not {self.name!r}"
+            )
         if self.mode not in MODES:
             raise InvalidOption(f"key_mode is one of {', '.join(MODES)}, not {self.mode!r}")
         if (self.mode == "throttle") != (self.window is not None):
             raise InvalidOption('window goes with key_mode="throttle", which needs it')
         if self.max_wait is not None and self.mode != "debounce":
             raise InvalidOption('max_wait goes with key_mode="debounce"')
+
+
+def _is_storable(text: str) -> bool:
+    return "\0" not in text and text == text.encode(errors="ignore").decode()
 
 
 def schedule(new: NewJob, key: Key, parent_id: int | None = None) -> tuple[Inserted, Job | None]:

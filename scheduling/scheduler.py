@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -218,7 +219,7 @@ def _insert(rows: Sequence[NewJob]) -> list[Job]:
 def _insert_keyed(new: NewJob, key: keys.Key) -> Job:
     running.count_scheduled(1, len(new.args))
     inserted, holder = keys.schedule(new, key, parent_id=running.context.job_id)
-    job = _job(new, inserted) if holder is None else get(holder.pk)
+    job = _job(replace(new, key=key.name), inserted) if holder is None else get(holder.pk)
     job.created = holder is None
     return job
 

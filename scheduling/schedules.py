@@ -1,12 +1,13 @@
 """When a cron ticks: pure functions of its schedule and the time.
 
 A schedule is five cron fields, or a number of seconds. Times are reckoned in a time zone: a local time that
-does not exist runs once right after the gap, one that exists twice runs once, and steps like */15 run by
-real time (cronsim, after Debian's cron).
+does not exist runs once right after the gap, and one that exists twice runs once. What runs in every hour of
+the day, like */15 * * * *, runs by real time: whenever the clock on the wall shows such a minute.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -19,6 +20,7 @@ from cronsim import CronSim, CronSimError
 from scheduling.exceptions import InvalidSchedule
 
 SHORTEST = timedelta(seconds=1)
+MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
 LONGEST = timedelta(days=366 * 10)
 ANY_TIME = datetime(2024, 1, 1, tzinfo=UTC)  # a leap year; what an expression means does not depend on it
 
@@ -62,16 +64,43 @@ class CronTimes:
     zone: ZoneInfo
 
     def ticks(self, after: datetime, anchor: datetime) -> Iterator[datetime]:
-        """The instants after `after`, soonest first, in UTC; they do not depend on the anchor.
-
-        cronsim gives an instant of the past where it begins in the second of two equal hours, and one twice
-        where two local times are moved out of the same gap.
-        """
+        """The instants after `after`, soonest first, in UTC; they do not depend on the anchor."""
         last = after
-        for tick in CronSim(self.expression, after.astimezone(self.zone)):
-            if tick > last:
-                last = tick.astimezone(UTC)
-                yield last
+        for tick in self._instants(after):
+            if tick > last:  # two local times of one gap have one instant
+                last = tick
+                yield tick
+
+    def _instants(self, after: datetime) -> Iterator[datetime]:
+        """The instants from somewhat before `after` on, in order; one may come twice.
+
+        cronsim finds the local times, and is told of no zone: it would run */15 2 * * * twice or not at all where
+        clocks are changed, and pass over a tick of 45 * * * * where they are moved by half an hour.
+        """
+        times = CronSim(self.expression, self._shown(after))
+        by_real_time, again = len(times.hours) == 24, deque[datetime]()
+        for local in times:
+            first, second = (local.replace(tzinfo=self.zone, fold=fold).astimezone(UTC) for fold in (0, 1))
+            if first > second and by_real_time:  # it does not exist
+                continue
+            if second > first and by_real_time:  # it exists twice
+                again.append(second)
+            tick = first if first <= second else self._after_gap(local)
+            while again and again[0] < tick:
+                yield again.popleft()
+            yield tick
+        yield from again
+
+    def _shown(self, after: datetime) -> datetime:
+        """The earliest local time that is shown after a moment, within a day."""
+        return min((after + ahead).astimezone(self.zone).replace(tzinfo=None) - ahead for ahead in (timedelta(0), DAY))
+
+    def _after_gap(self, local: datetime) -> datetime:
+        """The first instant after the gap in which a local time lies."""
+        shown = local.replace(tzinfo=self.zone)
+        while shown.astimezone(UTC) > shown.replace(fold=1).astimezone(UTC):
+            shown += MINUTE
+        return shown.astimezone(UTC)
 
     @property
     def spec(self) -> str:

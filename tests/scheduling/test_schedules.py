@@ -44,6 +44,8 @@ LORD_HOWE, CASABLANCA = "Australia/Lord_Howe", "Africa/Casablanca"
         (LORD_HOWE, "15 2 * * *", (2026, 10, 3), ["03 02:15+1030", "04 02:30+1100", "05 02:15+1100"]),
         # Ramadan ends: 2:00 is followed by 3:00
         (CASABLANCA, "30 2 * * *", (2026, 3, 21), ["21 02:30+0000", "22 03:00+0100", "23 02:30+0100"]),
+        (BERLIN, "*/30 2 29,30 3 *", (2026, 3, 28), ["29 03:00+0200", "30 02:00+0200", "30 02:30+0200"]),
+        (BERLIN, "0 */12,2 29 3 *", (2026, 3, 28), ["29 00:00+0100", "29 03:00+0200", "29 12:00+0200"]),
     ],
 )
 def test_a_local_time_that_does_not_exist_runs_once_right_after_the_gap(zone, expression, day, expected):
@@ -59,6 +61,8 @@ def test_a_local_time_that_does_not_exist_runs_once_right_after_the_gap(zone, ex
         (LORD_HOWE, "45 1 * * *", (2026, 4, 4), ["04 01:45+1100", "05 01:45+1100", "06 01:45+1030"]),
         # Ramadan begins: 3:00 is followed by 2:00
         (CASABLANCA, "30 2 * * *", (2026, 2, 14), ["14 02:30+0100", "15 02:30+0100", "16 02:30+0000"]),
+        (BERLIN, "*/30 2 25 * *", (2026, 10, 24), ["25 02:00+0200", "25 02:30+0200"]),
+        (BERLIN, "0 */12,2 25 * *", (2026, 10, 24), ["25 00:00+0200", "25 02:00+0200", "25 12:00+0100"]),
     ],
 )
 def test_a_local_time_that_exists_twice_runs_once(zone, expression, day, expected):
@@ -84,6 +88,19 @@ def test_steps_of_minutes_run_by_real_time(zone, day, minutes):
     start = local(zone, *day).astimezone(UTC)
     found = ticks(f"*/{minutes} * * * *", zone, start, start + timedelta(hours=6))
     assert found == [start + n * timedelta(minutes=minutes) for n in range(1, 6 * 60 // minutes + 1)]
+
+
+@pytest.mark.parametrize(
+    ("zone", "expression", "day", "expected"),
+    [
+        (NEW_YORK, "30 * * * *", (2026, 3, 8), ["08 00:30-0500", "08 01:30-0500", "08 03:30-0400"]),
+        (NEW_YORK, "30 * * * *", (2026, 11, 1), ["01 00:30-0400", "01 01:30-0400", "01 01:30-0500"]),
+        (LORD_HOWE, "45 * * * *", (2026, 10, 4), ["04 00:45+1030", "04 01:45+1030", "04 02:45+1100"]),
+    ],
+)
+def test_so_does_what_runs_in_every_hour(zone, expression, day, expected):
+    start = local(zone, *day).astimezone(UTC)
+    assert times(expression, zone, start, start + timedelta(hours=3)) == expected
 
 
 @pytest.mark.parametrize(("zone", "day"), CHANGES)

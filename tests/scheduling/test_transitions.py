@@ -116,6 +116,16 @@ def test_a_claim_of_one_takes_one_whatever_the_planner_thinks_of_the_table(host,
     assert Job.objects.running().count() == min(rows, 5)
 
 
+@postgresql
+def test_also_where_it_takes_a_full_table_for_empty(host):
+    jobs = scheduler.bulk([Call(work.noop, {"n": n}) for n in range(40)])
+    Job.objects.filter(pk__in=[job.pk for job in jobs])._raw_delete("default")
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE scheduling_job")
+    scheduler.bulk([Call(work.noop, {"n": n}) for n in range(40)])
+    assert len(take(host, 2)) == 2
+
+
 def test_a_claim_leaves_alone_what_is_not_due_not_known_or_not_pending(clock, host):
     scheduler.run_after(1, work.noop)
     scheduler.cancel(scheduler.now(work.noop))
