@@ -111,9 +111,11 @@ def execute(claims: Sequence[Claim]) -> None:
 
     Those that are taken back meanwhile, as one before them is slow, are left alone.
     """
-    left = [Run(claim) for claim in claims]
+    received, left = time.monotonic(), [Run(claim) for claim in claims]
     while left:
         mutation = left[0].function.kind == "mutation"
+        if mutation and time.monotonic() - received > LONGEST_TOGETHER:
+            left = _still_ours(left)
         count = _shareable(left) if mutation else actions.count(left)
         begun = _mutations(left[:count]) if mutation else actions.run(left[:count])
         left = left[begun:] if begun else []
@@ -121,12 +123,21 @@ def execute(claims: Sequence[Claim]) -> None:
         slots.mine.rest()
 
 
+def _still_ours(runs: Sequence[Run]) -> list[Run]:
+    """Those that have not been canceled or taken back while they waited: their bodies are not to run at all.
+
+    An action's start tells; a mutation's end would, but only after its body.
+    """
+    ours = insist(lambda: transitions.held([(run.claim.id, run.claim.claim) for run in runs]))
+    return [run for run in runs if (run.claim.id, run.claim.claim) in ours]
+
+
 def _shareable(runs: Sequence[Run]) -> int:
     """How many of the first runs may share a transaction: one that failed, or lost a claim, runs by itself."""
     count = 0
     while count < len(runs) and runs[count].function.kind == "mutation" and _is_clean(runs[count]):
         count += 1
-    return max(count, 1)
+    return max(count, min(1, len(runs)))
 
 
 def _is_clean(run: Run) -> bool:

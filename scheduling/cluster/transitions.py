@@ -21,7 +21,7 @@ from scheduling.conf import conf
 from scheduling.exceptions import NotFound
 from scheduling.models import reserved
 from scheduling.models.insert import NewJob, insert
-from scheduling.models.job import State
+from scheduling.models.job import Job, State
 
 NEXT_EXPIRY = """
 SELECT min(expires_at) FROM scheduling_job WHERE state = 'pending' AND attempt = 0 AND expires_at > %s
@@ -215,6 +215,12 @@ def release(claim: Claim, *, crashes: int = 0, wait: timedelta | None = None, be
     with clock.database().cursor() as cursor:
         cursor.execute(RELEASE.format(run_at=run_at), [*params, crashes, claim.id, claim.claim, begun])
         return bool(cursor.rowcount == 1)
+
+
+def held(pairs: Sequence[tuple[int, int]]) -> set[tuple[int, int]]:
+    """Those of these claims, as (job, claim), that still stand."""
+    jobs = Job.objects.running().filter(pk__in=[job for job, _claim in pairs])
+    return set(pairs) & set(jobs.values_list("pk", "claim"))
 
 
 def give_back(pairs: Sequence[tuple[int, int]]) -> set[tuple[int, int]]:

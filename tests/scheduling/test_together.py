@@ -186,6 +186,22 @@ def test_each_keeps_its_own_log_and_error(host):
         assert job.log.count("line of") == 1
 
 
+def test_a_mutation_that_is_canceled_while_it_waits_behind_a_slow_job_does_not_run_at_all(host):
+    ran = []
+
+    @action(name="together.cancels")
+    def cancels(job: int) -> None:
+        time.sleep(0.1)
+        scheduler.cancel(job)
+
+    noted = mutation(name="together.noted")(lambda n: ran.append(n))
+    first, second, third = scheduler.bulk([Call(cancels, {"job": 0}), Call(noted, {"n": 2}), Call(noted, {"n": 3})])
+    Job.objects.filter(pk=first.id).update(args={"job": second.id})
+    executor.execute(take(host, 3))
+    assert ran == [3]
+    assert [scheduler.status(job.id) for job in (first, second, third)] == ["success", "canceled", "success"]
+
+
 @committing
 def test_between_two_actions_there_is_one_commit(host):
     scheduler.bulk([Call(work.noop, {"n": n}) for n in range(5)])
