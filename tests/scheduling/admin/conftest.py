@@ -17,7 +17,10 @@ DECLARED = (
 )  # fmt: skip
 """The columns of a cron that crons.py declares."""
 
-OPERATOR = ("cancel_job", "retry_job", "run_cron", "pause_cron", "change_cron", "change_exchange")
+OPERATOR = (
+    "cancel_job", "retry_job", "add_job", "run_cron", "pause_cron", "change_cron", "change_exchange", "change_pool",
+    "change_limit", "pause_work",
+)  # fmt: skip
 
 
 def staff(name: str, permissions: Sequence[str]) -> User:
