@@ -77,8 +77,9 @@ def edit(name: str, **changes: Any) -> None:
         raise InvalidOption(f"unknown option {', '.join(sorted(unknown))}: it takes {', '.join(EDITABLE)}")
     with transaction.atomic(using=conf().database):
         limit = _locked(name)
-        before = limit.configuration
-        limit.configuration = type(before)(**before.model_dump() | changes)
+        for option, value in changes.items():
+            setattr(limit, option, value)
+        limit.configuration = limit.configuration  # checked, and seconds are a period now
         limit.save()
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -15,7 +15,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from scheduling import Call, FixedWindow, TokenBucket, clock, crons, limits, pools, scheduler, testing
-from scheduling.models import Cron, Host, Job, Limit, Pool
+from scheduling.models import Cron, Host, Job, Limit, Pause, Pool
 from tests.browser.chromium import Chromium, found
 from tests.scheduling.admin.functions import fetch, fine, loud
 
@@ -148,6 +148,38 @@ def test_a_cron_is_run_paused_and_resumed_by_its_buttons(browser, live_server, r
     browser.open(live_server.url + ran["cron"])
     browser.press(".verb-resume")
     assert not Cron.objects.get(pk=cron.pk).paused
+
+
+def test_a_pool_is_paused_until_a_time_of_the_readers_zone_and_resumed_from_the_dashboard(browser, live_server, ran):
+    browser.send("Emulation.setTimezoneOverride", timezoneId="America/New_York")
+    browser.open(live_server.url + ran["pause"])
+    assert "America/New_York" in browser.run("document.querySelector('form.asking').textContent")
+    until = "document.querySelector('#id_until').value"
+    browser.run(f"{until} = '2050-07-01T18:30'")
+    browser.press(".submit-row [type=submit]")
+    assert "Say why" in browser.run("document.querySelector('.errorlist').textContent")
+    assert browser.run(until) == "2050-07-01T18:30", "it is given back in the reader's zone"
+    browser.run("document.querySelector('#id_reason').value = 'a look'")
+    browser.press(".submit-row [type=submit]")
+    pause = Pause.objects.get(kind="pool", name="exchange")
+    assert pause.until == datetime(2050, 7, 1, 22, 30, tzinfo=UTC)
+    assert browser.complaints() == []
+    browser.open(f"{live_server.url}/admin/")
+    browser.press(f"form[action*='/{pause.pk}/do/resume/'] button")
+    assert "Resumed: pool exchange." in browser.run("document.querySelector('.messagelist').textContent")
+    assert not Pause.objects.filter(pk=pause.pk).exists()
+    browser.send("Emulation.setTimezoneOverride", timezoneId="")
+
+
+def test_a_function_is_run_with_arguments_that_are_typed_in(browser, live_server, ran):
+    browser.open(f"{live_server.url}/admin/scheduling/jobfunction/adminwork.fine/change/")
+    browser.run("document.querySelector('#id_arguments').value = '{\"n\": \"many\"}'")
+    browser.press("#run [type=submit]")
+    assert "n: Input should be a valid integer" in browser.run("document.querySelector('.errorlist').textContent")
+    browser.run("document.querySelector('#id_arguments').value = '{\"n\": 12}'")
+    browser.press("#run [type=submit]")
+    assert "Running now" in browser.run("document.querySelector('.messagelist').textContent")
+    assert Job.objects.order_by("-pk").first().args == {"n": 12}
 
 
 def test_a_schedule_is_previewed_while_it_is_typed(browser, live_server, ran):

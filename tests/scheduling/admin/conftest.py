@@ -12,6 +12,8 @@ from django.http import HttpResponse
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
+from scheduling import functions
+
 DECLARED = (
     "function", "arguments", "spec", "timezone", "overlap", "catch_up", "policy", "priority", "description", "paused",
 )  # fmt: skip
@@ -35,6 +37,12 @@ def views() -> list[str]:
     ours = Permission.objects.filter(content_type__app_label__in=("scheduling", "markets"))
     found = ours.filter(codename__startswith="view_")
     return list(found.values_list("codename", flat=True))
+
+
+@pytest.fixture
+def registry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test registers is forgotten after it."""
+    monkeypatch.setattr(functions, "_registry", dict(functions._registry))
 
 
 class Browser(Client):
