@@ -15,7 +15,7 @@ The statements in models/take.py do the same sums in SQL; tests hold them agains
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
@@ -171,6 +171,12 @@ def refilled(terms: Terms, level: Level, now: int) -> tuple[Level, int]:
     if not terms.windowed and tokens + trickle >= terms.capacity:
         return Level(terms.capacity, at), terms.capacity
     return Level(tokens, since), tokens + trickle
+
+
+def total(terms: Terms, capacity: float, levels: Iterable[Level], now: int) -> float:
+    """How many tokens a key of a limit of this capacity has in all its shards together; unused shards are full."""
+    missing = sum(terms.capacity - refilled(terms, level, now)[1] for level in levels)
+    return (round(capacity * MILLION) - missing) / MILLION
 
 
 def wait(terms: Terms, level: Level, now: int) -> int:

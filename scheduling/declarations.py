@@ -120,7 +120,7 @@ def declaration(name: str, spec: str, fn: Target, args: Arguments, options: dict
         catch_up=given.get("catch_up", CatchUp.ONCE.value),
         policy=given.get("retry"),
         priority=given.get("priority", function.options.priority),
-        description=given.get("description") or _first_line(function),
+        description=given.get("description") or function.description,
         paused=given.get("paused", False),
     )
 
@@ -148,7 +148,3 @@ def _choice(choices: type[Overlap] | type[CatchUp], value: str) -> str:
     if value not in choices.values:
         raise InvalidOption(f"it is one of {', '.join(choices.values)}, not {value!r}")
     return str(value)
-
-
-def _first_line(function: Function) -> str:
-    return function.options.description or (function.body.__doc__ or "").strip().split("\n")[0]

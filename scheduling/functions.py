@@ -67,6 +67,11 @@ class Function:
         """Whether the body is an `async def`."""
         return inspect.iscoroutinefunction(self.body)
 
+    @property
+    def description(self) -> str:
+        """A line for operators: what was said, else the docstring's first one."""
+        return self.options.description or (self.body.__doc__ or "").strip().split("\n")[0]
+
     def store(self, arguments: Mapping[str, Any] | None) -> str:
         """The arguments, checked and coerced by the annotations, as JSON text.
 
@@ -161,6 +166,11 @@ def schedulable(function: Function | str) -> Function:
 def names() -> list[str]:
     """The names of all that can be scheduled on this host, sorted."""
     return sorted(name for name, function in _registry.items() if function.kind != "query")
+
+
+def registered() -> list[Function]:
+    """All functions that are known on this host, by name; queries too."""
+    return sorted(_registry.values(), key=lambda function: function.name)
 
 
 @overload

@@ -25,6 +25,7 @@ from scheduling.models import take as statements
 from scheduling.models.limit import Limit, LimitLevel
 from scheduling.models.take import Snapshot, Taking
 
+EDITABLE = ("rate", "period", "capacity", "max_reserved", "shards")
 RESET_BATCH = 1000  # rows a transaction
 
 _at_start: dict[str, TokenBucket | FixedWindow] = {}  # defined while the apps load, when no query may be made
@@ -63,6 +64,34 @@ def define(name: str, config: TokenBucket | FixedWindow) -> None:
     else:
         _at_start[name] = config
         _unwritten.add(name)
+
+
+def edit(name: str, **changes: Any) -> None:
+    """Change a limit's rate, period, capacity, max_reserved or shards, for all hosts; keys keep their tokens.
+
+    It holds until revert(), or until the code says something else. Jobs that have reserved tokens ask for them
+    anew. Raises NotFound for an unknown limit, InvalidOption for what cannot be one; then nothing is changed.
+    """
+    unknown = changes.keys() - set(EDITABLE)
+    if unknown:
+        raise InvalidOption(f"unknown option {', '.join(sorted(unknown))}: it takes {', '.join(EDITABLE)}")
+    with transaction.atomic(using=conf().database):
+        limit = _locked(name)
+        for option, value in changes.items():
+            setattr(limit, option, value)
+        limit.configuration = limit.configuration  # checked, and seconds are a period now
+        limit.save()
+
+
+def revert(name: str) -> None:
+    """Undo what operators changed in a limit: it is again as the code last said. NotFound for an unknown limit."""
+    with transaction.atomic(using=conf().database):
+        limit = _locked(name)
+        said = limit.declared_configuration
+        if said is None:
+            raise InvalidOption(f"{name} was not defined by code: there is none to go back to")
+        limit.configuration = said
+        limit.save()
 
 
 def sync(*, only_add: bool = False) -> None:
@@ -125,9 +154,7 @@ def value(name: str, key: str | int | None = None) -> float:
     Of all its shards together. Raises NotFound for an unknown limit.
     """
     seen = _look(name, _key(key))
-    there = [buckets.refilled(seen.terms, level, seen.now)[1] for level in seen.levels.values()]
-    missing = seen.terms.capacity * len(there) - sum(there)
-    return (round(seen.capacity * MILLION) - missing) / MILLION
+    return buckets.total(seen.terms, seen.capacity, seen.levels.values(), seen.now)
 
 
 def reset(name: str, key: str | int | None = None, *, everything: bool = False) -> int:
@@ -207,6 +234,17 @@ def _answer(name: str, taken: Taken, throws: bool) -> Taken:
 
 def _seconds(micros: int) -> float | None:
     return micros / MILLION if micros > 0 else None
+
+
+def _locked(name: str) -> Limit:
+    rows = Limit.objects.using(conf().database).select_for_update(no_key=True).filter(name=name)
+    limit = rows.first()
+    if limit is None and name in _at_start:
+        _write_at_start(name)
+        limit = rows.first()
+    if limit is None:
+        raise NotFound(f"no rate limit is named {name!r}")
+    return limit
 
 
 def _key(key: Any) -> str | None:

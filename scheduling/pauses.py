@@ -37,6 +37,12 @@ def current() -> QuerySet[Pause]:
     return _rows().filter(Q(until=None) | Q(until__gt=clock.Now()))
 
 
+def of(name: str, pool: str) -> QuerySet[Pause]:
+    """The pauses in force that keep a function's jobs in a pool ("": in none) from beginning."""
+    everything, function = Q(kind=Paused.EVERYTHING), Q(kind=Paused.FUNCTION, name=name)
+    return current().filter(everything | function | Q(kind=Paused.POOL, name=pool))
+
+
 def next_end(after: datetime) -> datetime | None:
     """When the next pause ends by itself; None where none does."""
     ends: datetime | None = _rows().filter(until__gt=after).aggregate(next=Min("until"))["next"]

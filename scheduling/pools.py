@@ -36,10 +36,7 @@ def define(name: str, max_parallelism: int = 10, key: str | None = None) -> None
 
     Raises InvalidOption for a name that is not of letters, digits, "_", "." and "-", or another number.
     """
-    if isinstance(max_parallelism, bool) or not isinstance(max_parallelism, int) or not 0 <= max_parallelism <= MOST:
-        raise InvalidOption(
-            f"pool {name}: max_parallelism is a whole number from 0 to {MOST:,}, not {max_parallelism!r}"
-        )
+    _check_size(name, max_parallelism)
     if key is not None and not (isinstance(key, str) and key.isidentifier()):
         raise InvalidOption(f"pool {name}: key is the name of an argument, not {key!r}")
     declared = {"max_parallelism": max_parallelism, "key": key or ""}
@@ -59,6 +56,25 @@ def get(name: str) -> Pool:
     if pool is None:
         raise NotFound(f"no pool is named {name!r}: pools.define({name!r}, max_parallelism=…) makes one")
     return pool
+
+
+def resize(name: str, max_parallelism: int) -> None:
+    """Let more or fewer of a pool's jobs run at once, on all hosts; those that run end, and 0 lets none begin.
+
+    It holds until reset(), or until the code says something else. Raises InvalidOption for a number
+    that is none of 0 to 10,000, NotFound for an unknown pool.
+    """
+    _check_size(name, max_parallelism)
+    Pool.objects.filter(pk=get(name).pk).update(max_parallelism=max_parallelism)
+
+
+def reset(name: str) -> None:
+    """Undo what operators changed in a pool: it is again as the code last said. NotFound for an unknown pool."""
+    with transaction.atomic(using=conf().database):
+        pool = Pool.objects.select_for_update(no_key=True).get(pk=get(name).pk)
+        if not pool.declared:
+            raise InvalidOption(f"{name} was not defined by code: there is none to go back to")
+        Pool.objects.filter(pk=pool.pk).update(**pool.declared)
 
 
 def pause(name: str, reason: str = "", until: datetime | None = None) -> None:
@@ -96,6 +112,13 @@ def key_of(name: str) -> str:
         if not transaction.get_connection(conf().database).in_atomic_block:
             _unwritten.discard(name)  # inside a transaction, which may be rolled back, it is looked at again
     return str(_at_start[name]["key"])
+
+
+def _check_size(name: str, max_parallelism: int) -> None:
+    if isinstance(max_parallelism, bool) or not isinstance(max_parallelism, int) or not 0 <= max_parallelism <= MOST:
+        raise InvalidOption(
+            f"pool {name}: max_parallelism is a whole number from 0 to {MOST:,}, not {max_parallelism!r}"
+        )
 
 
 def _write(name: str, declared: Any) -> None:

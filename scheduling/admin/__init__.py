@@ -8,10 +8,14 @@ from django.contrib import admin
 from django_q.models import Schedule
 
 from scheduling.admin.cron import CronAdmin
+from scheduling.admin.function import FunctionAdmin
 from scheduling.admin.host import HostAdmin
 from scheduling.admin.job import JobAdmin
+from scheduling.admin.limit import LimitAdmin
+from scheduling.admin.pause import PauseAdmin
+from scheduling.admin.pool import PoolAdmin
 
 if admin.site.is_registered(Schedule):
     admin.site.unregister(Schedule)  # it would run any dotted path that is typed in; crons are its replacement
 
-__all__ = ["CronAdmin", "HostAdmin", "JobAdmin"]
+__all__ = ["CronAdmin", "FunctionAdmin", "HostAdmin", "JobAdmin", "LimitAdmin", "PauseAdmin", "PoolAdmin"]

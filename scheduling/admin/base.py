@@ -11,7 +11,7 @@ from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseNotAllowed
-from django.shortcuts import redirect
+from django.shortcuts import get_object_or_404, redirect
 from django.urls import URLPattern, path, reverse
 
 from scheduling import clock
@@ -84,16 +84,39 @@ class BigTableAdmin(ReadOnlyAdmin):
         return rows
 
 
+class CompletedList(ChangeList):
+    """A list whose model admin completes the rows of a page together: `complete(request, rows)`."""
+
+    model_admin: Any
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        self.result_list = list(self.result_list)
+        self.full_result_count = self.result_count
+        self.model_admin.complete(request, self.result_list)
+
+
 class VerbsAdmin(ModelAdmin):
     """Actions that are buttons too, each at a POST-only address of its own and with a permission of its own."""
 
     verbs: ClassVar[dict[str, str]] = {}
     """Names of actions, with the words on their buttons."""
+    of_one: ClassVar[dict[str, str]] = {}
+    """Verbs of one object's page that are not in the list's menu, each with what it takes permission to do."""
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        """Those of the list, and outside of it those of one object too."""
+        actions: dict[str, Any] = dict(super().get_actions(request))
+        if request.resolver_match and request.resolver_match.url_name == f"{self._named}_changelist":
+            return actions
+        for verb, permission in self.of_one.items():
+            if getattr(self, f"has_{permission}_permission")(request):
+                actions[verb] = (getattr(type(self), verb), verb, "")
+        return actions
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(self.verb_view)
-        name = f"{self.opts.app_label}_{self.opts.model_name}_verb"
-        return [path("<path:object_id>/do/<slug:verb>/", view, name=name), *super().get_urls()]
+        return [path("<path:object_id>/do/<slug:verb>/", view, name=f"{self._named}_verb"), *super().get_urls()]
 
     def verb_view(self, request: HttpRequest, object_id: str, verb: str) -> HttpResponseBase:
         """Do to one object what the action of that name does to those that are selected."""
@@ -122,14 +145,43 @@ class VerbsAdmin(ModelAdmin):
 
     def verb_url(self, obj: Any, verb: str) -> str:
         """Where a verb is posted to."""
-        name = f"{self.admin_site.name}:{self.opts.app_label}_{self.opts.model_name}_verb"
-        return reverse(name, args=[quote(obj.pk), verb])
+        return reverse(f"{self.admin_site.name}:{self._named}_verb", args=[quote(obj.pk), verb])
 
     def _back(self, request: HttpRequest, obj: Any) -> str:
-        base = f"{self.admin_site.name}:{self.opts.app_label}_{self.opts.model_name}"
+        base = f"{self.admin_site.name}:{self._named}"
         if request.GET.get("back") == "list":
             return reverse(f"{base}_changelist")
         return reverse(f"{base}_change", args=[quote(obj.pk)])
+
+    @property
+    def _named(self) -> str:
+        """How the names of the model's addresses begin."""
+        return f"{self.opts.app_label}_{self.opts.model_name}"
+
+
+class NamedAdmin(VerbsAdmin):
+    """Objects that others know by their unique `name`: its address leads to the page."""
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.named)
+        return [path("named/<path:name>/", view, name=f"{self._named}_named"), *super().get_urls()]
+
+    def named(self, request: HttpRequest, name: str) -> HttpResponse:
+        """To the page of the object of a name."""
+        found = get_object_or_404(self.get_queryset(request), name=name.replace("\0", ""))
+        return redirect(f"{self.admin_site.name}:{self._named}_change", found.pk)
+
+
+def changes(form: Any) -> str:
+    """What was changed in a form, for the log of operators' acts: `Rate: 60 -> 30.`"""
+    words = [
+        f"{form[name].label}: {_said(form[name].initial)} -> {_said(form[name].value())}" for name in form.changed_data
+    ]
+    return f"{'; '.join(words)}." if words else "No fields changed."
+
+
+def _said(value: Any) -> str:
+    return "none" if value in (None, "") else str(value)
 
 
 def counted(*parts: tuple[int, str]) -> str:

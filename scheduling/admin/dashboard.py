@@ -19,15 +19,16 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from scheduling import crons as verbs
-from scheduling.admin import cron_page, display
+from scheduling import pauses
+from scheduling.admin import cron_page, display, pausing
 from scheduling.admin.host import heard, liveness
 from scheduling.admin.paging import MOST
 from scheduling.admin.pulse import MINUTES, Pulse, Throughput, pulse, throughput
 from scheduling.admin.runs import last_runs, strip
-from scheduling.models import Cron, Host, State
+from scheduling.models import Cron, Host, Pause, Paused, State
 
 TOO_LATE = timedelta(seconds=60)  # how long a due job may wait before the banner says so
-MOST_CRONS, SHOWN_CRONS, MOST_HOSTS = 200, 25, 50
+MOST_CRONS, SHOWN_CRONS, MOST_HOSTS, MOST_PAUSES = 200, 25, 50, 20
 TILES = (State.IN_PROGRESS, State.PENDING, State.SUCCESS, State.FAILED, State.CANCELED)
 BAR, GAP, HEIGHT = 7, 2, 56
 
@@ -57,6 +58,11 @@ class Snapshot:
         return list(rows.order_by(F("broken").desc(), "paused", "next_tick_at", "key")[:MOST_CRONS])
 
     @cached_property
+    def pauses(self) -> list[Pause]:
+        """What is paused: everything (which comes first in the alphabet), then functions and pools."""
+        return list(pauses.current().order_by("kind", "-paused_at", "-pk")[:MOST_PAUSES])
+
+    @cached_property
     def hosts(self) -> list[tuple[Host, str]]:
         """The hosts that have not ended, each with whether it lives."""
         return [(host, liveness(host, self.now)) for host in Host.objects.running().order_by("-pk")[:MOST_HOSTS]]
@@ -84,8 +90,10 @@ def render(request: HttpRequest) -> SafeString:
     snapshot = Snapshot()
     shown = [panel for panel in _panels if request.user.has_perm(panel.permission)]
     panels = [render_to_string(panel.template, {**panel.data(snapshot), "now": snapshot.now}) for panel in shown]
-    warnings = alarms(snapshot) if shown else []
-    return render_to_string("admin/scheduling/dashboard.html", {"panels": panels, "alarms": warnings}, request)
+    context = {"panels": panels, "may_pause": pausing.may_pause(request)}
+    if shown:
+        context |= {"alarms": alarms(snapshot), "pauses": [_pause(found, snapshot.now) for found in snapshot.pauses]}
+    return render_to_string("admin/scheduling/dashboard.html", context, request)
 
 
 def fragment(request: HttpRequest) -> HttpResponse:
@@ -100,9 +108,18 @@ def alarms(snapshot: Snapshot) -> list[str]:
     found = []
     if not any(life in ("alive", "unknown") for _host, life in snapshot.hosts):
         found.append("No host is alive: nothing runs. Start one with “python manage.py qcluster”.")
-    if snapshot.pulse.lag > TOO_LATE:
+    standstill = any(found.kind == Paused.EVERYTHING for found in snapshot.pauses)
+    if snapshot.pulse.lag > TOO_LATE and not standstill:
         found.append(f"The oldest due job has waited for {display.duration(snapshot.pulse.lag)}.")
     return found
+
+
+def _pause(found: Pause, now: datetime) -> dict[str, Any]:
+    return {
+        "everything": found.kind == Paused.EVERYTHING,
+        "words": pausing.sentence(found, now),
+        "resume_url": pausing.resume_url(found, back="dashboard"),
+    }
 
 
 def _jobs(snapshot: Snapshot) -> dict[str, Any]:

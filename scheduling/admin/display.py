@@ -119,6 +119,27 @@ def stacked(*lines: Any) -> SafeString:
     return format_html_join("", '<div class="line">{}</div>', ((line,) for line in shown))
 
 
+def fill(part: float, whole: float, *, warn: bool = False) -> SafeString:
+    """How much of a whole is used, or there, as a small bar."""
+    share = min(max(part / whole, 0.0), 1.0) if whole > 0 else float(part > 0)
+    return format_html(
+        '<svg class="fill{}" viewBox="0 0 100 6" preserveAspectRatio="none" aria-hidden="true">'
+        '<rect class="fill-whole" width="100" height="6"></rect>'
+        '<rect class="fill-part" width="{}" height="6"></rect></svg>',
+        *(" fill-warn" if warn else "", f"{share * 100:.4g}"),
+    )
+
+
+def number(value: float) -> str:
+    """A number for people, without more digits than they read.
+
+    >>> number(59.98321), number(1_000_000), number(0.001), number(-3)
+    ('59.98', '1,000,000', '0.001', '-3')
+    """
+    rounded = round(value, 2) or round(value, 6)
+    return f"{rounded:,.13g}"
+
+
 def progress(job: Job) -> SafeString | str:
     """How far a running job has come, as a bar or as its words."""
     said = job.progress

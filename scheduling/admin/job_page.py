@@ -5,19 +5,19 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from scheduling import functions
-from scheduling.admin import display
+from scheduling import functions, lanes, pauses
+from scheduling.admin import display, pausing
 from scheduling.backoff import Retry
 from scheduling.cluster.outcomes import policy_of
 from scheduling.exceptions import NotFound
-from scheduling.models import Attempt, Job, State
+from scheduling.models import Attempt, Job, Pause, State
 
 MOST = 50  # attempts, and retries, that are shown
 INFRASTRUCTURE = "It is run again by itself after a deadlock or a dead worker, which are no attempts."
 
 
 def page(job: Job, now: datetime) -> dict[str, Any]:
-    """The context of the template job/page.html, in three queries."""
+    """The context of the template job/page.html, in three queries, or four where the job is pending."""
     return {
         "job": job,
         "now": now,
@@ -33,6 +33,7 @@ def page(job: Job, now: datetime) -> dict[str, Any]:
             "expires": display.moment(job.expires_at, now),
         },
         "status": status(job, now),
+        "pauses": [pausing.sentence(pause, now) for pause in _pauses(job)],
         "policy": policy(job),
         "arguments": display.pretty(job.args) if job.args else "",
         "result": display.pretty(job.result) if job.result is not None else "",
@@ -86,6 +87,11 @@ def retry_words(retry: Retry | None) -> str:
         f"At most {retry.max_failures + 1} attempts. "
         f"The first wait is {first}, each later one {retry.base:g} times as long{cap}{vary}."
     )
+
+
+def _pauses(job: Job) -> list[Pause]:
+    """What keeps a pending job from beginning until somebody resumes it."""
+    return list(pauses.of(job.name, lanes.pool_name(job.pool))) if job.state == State.PENDING else []
 
 
 def _attempts(job: Job) -> list[Attempt]:

@@ -15,7 +15,7 @@ MINUTES = 60
 
 # The index of jobs that may become due begins with lane and priority, so each in use is asked for its oldest.
 DUE = f"FROM scheduling_job {{by_due}} WHERE {WAITING}"
-PULSE = f"""
+LINES = f"""
 WITH RECURSIVE line(lane, priority, nth) AS (
     SELECT lane, priority, 1 FROM scheduling_job
     WHERE id = (SELECT id {DUE} ORDER BY lane, priority LIMIT 1)
@@ -23,6 +23,8 @@ WITH RECURSIVE line(lane, priority, nth) AS (
     SELECT next.lane, next.priority, nth + 1 FROM line JOIN scheduling_job AS next ON next.id = {{next_line}}
     WHERE nth < {MOST_LANES}
 )
+"""  # noqa: S608 - text of ours
+PULSE = f"""{LINES}
 SELECT {{now}}, (
     SELECT min((SELECT min(run_at) {DUE} AND scheduling_job.lane = line.lane
         AND scheduling_job.priority = line.priority)) FROM line

@@ -2,6 +2,7 @@
 
 from scheduling.models.attempt import Attempt, PastAttempt
 from scheduling.models.cron import CatchUp, Cron, Overlap
+from scheduling.models.function import JobFunction
 from scheduling.models.host import Host
 from scheduling.models.job import FINAL, Job, State
 from scheduling.models.limit import Limit, LimitKind, LimitLevel
@@ -14,6 +15,7 @@ __all__ = [
     "Cron",
     "Host",
     "Job",
+    "JobFunction",
     "Limit",
     "LimitKind",
     "LimitLevel",

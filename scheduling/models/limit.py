@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import models, transaction
 from django.db.models import Q
+from pydantic import ValidationError as InvalidConfiguration
 
 from scheduling import buckets
 from scheduling.conf import conf
@@ -46,6 +48,7 @@ class Limit(models.Model):
     phase = models.BigIntegerField(null=True, editable=False, help_text="Where in its period a window begins, in µs.")
 
     class Meta:
+        verbose_name = "rate limit"
         constraints = [
             models.CheckConstraint(name="limit_kind", condition=Q(kind__in=LimitKind.values)),
             models.CheckConstraint(
@@ -78,12 +81,30 @@ class Limit(models.Model):
             setattr(self, name, getattr(config, name))
         self._derive(config)
 
+    @property
+    def declared_configuration(self) -> buckets.Configuration | None:
+        """What the code said when it last changed; None where no code did."""
+        if not self.declared:
+            return None
+        said = dict(self.declared)
+        if said.pop("kind") == buckets.TokenBucket.__name__:
+            return buckets.TokenBucket(**said)
+        start = said.pop("start")
+        return buckets.FixedWindow(**said, start=datetime.fromisoformat(start) if start else None)
+
+    @property
+    def terms(self) -> buckets.Terms:
+        """What the statements reckon with."""
+        windowed = self.kind == LimitKind.FIXED_WINDOW
+        numbers = (self.refill, self.every, self.shard_capacity, self.shard_reserved, self.phase)
+        return buckets.Terms(windowed, *numbers)
+
     def clean(self) -> None:
-        """For forms: refuse what cannot be a limit."""
+        """For forms: refuse what cannot be a limit, at the field that is wrong."""
         try:
             _ = self.configuration
         except InvalidOption as error:
-            raise ValidationError(str(error)) from error
+            raise ValidationError(_by_field(error)) from error
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         """Save the configuration with what follows from it; InvalidOption where it cannot be one.
@@ -101,6 +122,14 @@ class Limit(models.Model):
         terms = buckets.terms(config)
         self.refill, self.every, self.phase = terms.refill, terms.every, terms.phase
         self.shard_capacity, self.shard_reserved = terms.capacity, terms.reserved
+
+
+def _by_field(error: InvalidOption) -> dict[str, list[str]] | str:
+    """What is wrong with which field, as far as pydantic has said it."""
+    cause = error.__cause__
+    if not isinstance(cause, InvalidConfiguration):
+        return str(error)
+    return {str(item["loc"][0]): [item["msg"]] for item in cause.errors()}
 
 
 class LimitLevel(models.Model):

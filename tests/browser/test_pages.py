@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
-from scheduling import crons, scheduler, testing
-from scheduling.models import Cron, Job
+from scheduling import Call, FixedWindow, TokenBucket, clock, crons, limits, pools, scheduler, testing
+from scheduling.models import Cron, Host, Job, Limit, Pause, Pool
 from tests.browser.chromium import Chromium, found
-from tests.scheduling.admin.functions import fine, loud
+from tests.scheduling.admin.functions import fetch, fine, loud
 
 pytestmark = [
     pytest.mark.skipif(found() is None, reason="no Chromium on this machine"),
@@ -57,6 +58,7 @@ def ran(db) -> dict[str, str]:
     failed = scheduler.now(loud, {"note": "no luck"}, retry=False)
     testing.drain()
     scheduler.run_after(3600, fine)
+    pool, limit = bounded()
     return {
         "dashboard": "/admin/",
         "jobs": "/admin/scheduling/job/",
@@ -64,9 +66,39 @@ def ran(db) -> dict[str, str]:
         "crons": "/admin/scheduling/cron/",
         "cron": f"/admin/scheduling/cron/{cron.pk}/change/",
         "hosts": "/admin/scheduling/host/",
+        "pools": "/admin/scheduling/pool/",
+        "pool": f"/admin/scheduling/pool/{pool.pk}/change/",
+        "limits": "/admin/scheduling/limit/",
+        "limit": f"/admin/scheduling/limit/{limit.pk}/change/",
+        "functions": "/admin/scheduling/jobfunction/",
+        "function": "/admin/scheduling/jobfunction/adminwork.fetch/change/",
+        "pauses": "/admin/scheduling/pause/",
+        "pause": "/admin/scheduling/pause/add/?what=pool:exchange",
         "exchanges": "/admin/markets/exchange/",
         "markets": "/admin/markets/market/",
     }
+
+
+def bounded() -> tuple[Pool, Limit]:
+    """Pools and limits that are in use, and something that is paused."""
+    pools.define("exchange", 4, key="market_id")
+    pools.define("reports", 2)
+    pools.resize("exchange", 2)
+    pools.pause("reports", "the disk is full", clock.now() + timedelta(hours=2))
+    scheduler.pause(loud, "it wakes the neighbours")
+    limits.define("api", TokenBucket(rate=60, period=60, capacity=20))
+    limits.define("daily", FixedWindow(rate=100, period=86400, start=0))
+    limits.edit("api", rate=30)
+    limits.take("daily", count=40)
+    for market in (1, 2, "btc-above-100k"):
+        limits.take("api", market, count=15)
+    jobs = scheduler.bulk([Call(fetch, {"market_id": n % 3}, rate_limit=None) for n in range(9)])
+    scheduler.bulk([Call(fine, {"n": n}, pool="reports") for n in range(3)])
+    here = Host.objects.first()
+    Job.objects.filter(pk__in=[job.pk for job in jobs[:4]]).update(
+        state="in_progress", claim=1, attempt=1, host=here, started_at=clock.now(), lane=""
+    )
+    return Pool.objects.get(name="exchange"), Limit.objects.get(name="api")
 
 
 @pytest.mark.parametrize("look", LOOKS)
@@ -116,6 +148,38 @@ def test_a_cron_is_run_paused_and_resumed_by_its_buttons(browser, live_server, r
     browser.open(live_server.url + ran["cron"])
     browser.press(".verb-resume")
     assert not Cron.objects.get(pk=cron.pk).paused
+
+
+def test_a_pool_is_paused_until_a_time_of_the_readers_zone_and_resumed_from_the_dashboard(browser, live_server, ran):
+    browser.send("Emulation.setTimezoneOverride", timezoneId="America/New_York")
+    browser.open(live_server.url + ran["pause"])
+    assert "America/New_York" in browser.run("document.querySelector('form.asking').textContent")
+    until = "document.querySelector('#id_until').value"
+    browser.run(f"{until} = '2050-07-01T18:30'")
+    browser.press(".submit-row [type=submit]")
+    assert "Say why" in browser.run("document.querySelector('.errorlist').textContent")
+    assert browser.run(until) == "2050-07-01T18:30", "it is given back in the reader's zone"
+    browser.run("document.querySelector('#id_reason').value = 'a look'")
+    browser.press(".submit-row [type=submit]")
+    pause = Pause.objects.get(kind="pool", name="exchange")
+    assert pause.until == datetime(2050, 7, 1, 22, 30, tzinfo=UTC)
+    assert browser.complaints() == []
+    browser.open(f"{live_server.url}/admin/")
+    browser.press(f"form[action*='/{pause.pk}/do/resume/'] button")
+    assert "Resumed: pool exchange." in browser.run("document.querySelector('.messagelist').textContent")
+    assert not Pause.objects.filter(pk=pause.pk).exists()
+    browser.send("Emulation.setTimezoneOverride", timezoneId="")
+
+
+def test_a_function_is_run_with_arguments_that_are_typed_in(browser, live_server, ran):
+    browser.open(f"{live_server.url}/admin/scheduling/jobfunction/adminwork.fine/change/")
+    browser.run("document.querySelector('#id_arguments').value = '{\"n\": \"many\"}'")
+    browser.press("#run [type=submit]")
+    assert "n: Input should be a valid integer" in browser.run("document.querySelector('.errorlist').textContent")
+    browser.run("document.querySelector('#id_arguments').value = '{\"n\": 12}'")
+    browser.press("#run [type=submit]")
+    assert "Running now" in browser.run("document.querySelector('.messagelist').textContent")
+    assert Job.objects.order_by("-pk").first().args == {"n": 12}
 
 
 def test_a_schedule_is_previewed_while_it_is_typed(browser, live_server, ran):

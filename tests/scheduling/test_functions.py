@@ -394,6 +394,27 @@ def test_arguments_over_eight_mebibytes_are_refused(make):
     function.store({"value": "x" * (7 << 20)})
 
 
+def test_all_functions_are_listed_by_name_queries_too(make):
+    second = make(lambda: None)
+    first = make(lambda: None, by=query)
+    names = [function.name for function in functions.registered()]
+    assert names == sorted(names)
+    assert {first.name, second.name} <= set(names)
+    assert first.name not in functions.names()
+
+
+def test_a_function_is_described_by_what_was_said_or_by_its_docstring(make):
+    def body():
+        """Does it.
+
+        At length.
+        """
+
+    assert make(body).description == "Does it."
+    assert make(body, description="Said.").description == "Said."
+    assert make(lambda: None).description == ""
+
+
 def test_a_result_is_checked_by_its_annotation():
     with pytest.raises(InvalidResult, match=r"work.add: the result does not fit its annotation: value: .*integer"):
         work.add.store_result("many")

@@ -11,7 +11,7 @@ import pytest
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
-from scheduling import FixedWindow, TokenBucket, limits
+from scheduling import FixedWindow, TokenBucket, buckets, limits
 from scheduling.exceptions import InvalidOption, LimitImpossible, NotFound, RateLimited
 from scheduling.limits import Taken
 from scheduling.models import Limit, LimitKind, LimitLevel
@@ -275,6 +275,74 @@ class TestDefine:
             row.save()
         with pytest.raises(IntegrityError), transaction.atomic():
             Limit.objects.update(shards=0)
+
+
+class TestEditing:
+    def test_what_is_changed_is_in_force_at_once_and_tokens_are_kept(self, clock):
+        limits.define("api", TokenBucket(rate=60, period=60, capacity=10))
+        limits.take("api", count=10)
+        limits.edit("api", rate=120, capacity=None)
+        clock.jump(1)
+        assert limits.value("api") == 2
+        row = Limit.objects.get()
+        assert (row.rate, row.period, row.capacity) == (120, timedelta(seconds=60), None)
+
+    def test_it_is_kept_until_the_code_says_something_else(self):
+        limits.define("api", TokenBucket(rate=60, period=60))
+        limits.edit("api", rate=5)
+        limits.define("api", TokenBucket(rate=60, period=60))
+        assert Limit.objects.get().rate == 5
+        limits.define("api", TokenBucket(rate=61, period=60))
+        assert Limit.objects.get().rate == 61
+
+    @pytest.mark.parametrize(
+        "config",
+        [
+            TokenBucket(rate=60, period=timedelta(minutes=1), capacity=7, max_reserved=3, shards=2),
+            FixedWindow(rate=0.5, period=0.25, start=1000),
+            FixedWindow(rate=9, period=86400),
+        ],
+    )
+    def test_revert_goes_back_to_what_the_code_said_last(self, config):
+        limits.define("api", config)
+        assert Limit.objects.get().declared_configuration == config
+        limits.edit("api", rate=5, period=9, capacity=1, max_reserved=1, shards=3)
+        assert Limit.objects.get().configuration != config
+        limits.revert("api")
+        assert Limit.objects.get().configuration == config
+        assert Limit.objects.get().terms == buckets.terms(config)
+
+    @pytest.mark.parametrize("nonsense", [{"rate": -1}, {"period": 0}, {"capacity": 0}, {"shards": 1.5}, {"start": 0}])
+    def test_what_cannot_be_a_limit_changes_nothing(self, nonsense):
+        limits.define("api", FixedWindow(rate=60, period=60))
+        before = Limit.objects.values().get()
+        with pytest.raises(InvalidOption, match=next(iter(nonsense))):
+            limits.edit("api", **nonsense)
+        assert Limit.objects.values().get() == before
+
+    def test_what_only_the_code_defines_as_yet_is_written_first(self, monkeypatch):
+        monkeypatch.setattr(limits, "_at_start", {"api": TokenBucket(rate=2, period=1)})
+        limits.edit("api", rate=3)
+        assert Limit.objects.get().rate == 3
+        limits.revert("api")
+        assert Limit.objects.get().rate == 2
+
+    def test_an_unknown_limit_is_an_error_and_one_made_by_hand_has_nothing_to_go_back_to(self):
+        for call in (lambda: limits.edit("nowhere", rate=1), lambda: limits.revert("nowhere")):
+            with pytest.raises(NotFound):
+                call()
+        limits.define("api", TokenBucket(rate=2, period=1))
+        Limit.objects.update(declared=None)
+        with pytest.raises(InvalidOption, match="not defined by code"):
+            limits.revert("api")
+
+    def test_a_form_says_at_which_field_what_is_wrong(self):
+        limits.define("api", TokenBucket(rate=60, period=60))
+        row = Limit.objects.get()
+        row.rate, row.shards = 0, 1001
+        with pytest.raises(ValidationError) as caught:
+            row.clean()
+        assert set(caught.value.message_dict) == {"rate", "shards"}
 
 
 class TestReset:

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from django.db import connection, transaction
 
-from scheduling import Call, action, crons, functions, pools, scheduler, testing
+from scheduling import Call, action, crons, functions, pauses, pools, scheduler, testing
 from scheduling.cluster import claims, rescue, transitions
 from scheduling.exceptions import InvalidOption, NotFound
 from scheduling.models import Job, Pause, Pool, State
@@ -88,6 +88,41 @@ class TestDefining:
         monkeypatch.setattr(pools, "_at_start", loaded)
         monkeypatch.setattr(pools, "_unwritten", {"loaded"})
         return loaded
+
+
+class TestResizing:
+    def test_it_is_in_force_at_once_and_kept_until_the_code_says_something_else(self, host):
+        pools.define("exchange", 1)
+        scheduler.bulk([Call(work.noop, pool="exchange") for _ in range(5)])
+        pools.resize("exchange", 3)
+        assert len(serve(host)) == 3
+        pools.define("exchange", 1)
+        assert pools.get("exchange").max_parallelism == 3
+        pools.define("exchange", 2)
+        assert pools.get("exchange").max_parallelism == 2
+
+    def test_a_reset_goes_back_to_what_the_code_said_last(self):
+        pools.define("exchange", 3, key="n")
+        pools.resize("exchange", 0)
+        pools.reset("exchange")
+        assert (pools.get("exchange").max_parallelism, pools.get("exchange").key) == (3, "n")
+
+    @pytest.mark.parametrize("number", [-1, 10_001, 2.5, True, "3", None])
+    def test_another_number_is_refused(self, number):
+        pools.define("exchange", 3)
+        with pytest.raises(InvalidOption, match="whole number from 0 to 10,000"):
+            pools.resize("exchange", number)
+        assert pools.get("exchange").max_parallelism == 3
+
+    def test_an_unknown_pool_is_an_error(self):
+        for call in (lambda: pools.resize("nowhere", 1), lambda: pools.reset("nowhere")):
+            with pytest.raises(NotFound):
+                call()
+
+    def test_one_that_no_code_defined_has_nothing_to_go_back_to(self):
+        Pool.objects.create(name="by-hand", max_parallelism=1)
+        with pytest.raises(InvalidOption, match="not defined by code"):
+            pools.reset("by-hand")
 
 
 class TestScheduling:
@@ -262,6 +297,22 @@ class TestPauses:
         assert scheduler.status(job.id) == "pending"
         testing.advance(1)
         assert scheduler.status(job.id) == "success"
+
+    def test_of_a_job_are_those_of_its_function_of_its_pool_and_of_everything(self, clock):
+        for name in ("exchange", "other"):
+            pools.define(name)
+            pools.pause(name, name)
+        scheduler.pause(work.noop, "noop")
+        scheduler.pause(work.add, "add", clock.now() + timedelta(seconds=60))
+        scheduler.pause(reason="all", everything=True)
+
+        def reasons(*job):
+            return set(pauses.of(*job).values_list("reason", flat=True))
+
+        assert reasons("work.noop", "exchange") == {"noop", "exchange", "all"}
+        assert reasons("work.add", "") == {"add", "all"}
+        clock.jump(60)
+        assert reasons("work.add", "") == {"all"}
 
     def test_pausing_again_changes_reason_and_time(self):
         scheduler.pause(work.noop, "one")

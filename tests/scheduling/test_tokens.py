@@ -166,9 +166,7 @@ def test_a_limit_that_is_changed_or_reset_wakes_those_that_wait(clock, one_a_sec
     if change == "define":
         limits.define("api", TokenBucket(rate=1000, period=1))
     elif change == "edit":
-        row = Limit.objects.get()
-        row.rate, row.capacity = 1000, 1000
-        row.save()
+        limits.edit("api", rate=1000, capacity=1000)
     else:
         limits.reset("api")
         testing.drain()

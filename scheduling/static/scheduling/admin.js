@@ -1,5 +1,6 @@
 "use strict";
-// Times become local and keep going; the dashboard refreshes itself while it is looked at; a schedule is previewed.
+// Times become local, keep going, and are typed so; the dashboard refreshes itself while it is looked at; a schedule
+// is previewed.
 (() => {
   const born = performance.now();
   const units = [[86400, "d"], [3600, "h"], [60, "min"], [1, "s"]];
@@ -56,6 +57,21 @@
     }
     timer = setTimeout(refresh, wait);
   };
+
+  // A time is typed in the reader's zone, and sent in UTC; the page has it in UTC too.
+  for (const input of document.querySelectorAll("input[data-local]")) {
+    const zone = document.createElement("span");
+    zone.className = "quiet";
+    zone.textContent = ` ${Intl.DateTimeFormat().resolvedOptions().timeZone}`;
+    input.after(zone);
+    if (input.defaultValue) {
+      const when = new Date(`${input.defaultValue}Z`);
+      input.value = new Date(when - when.getTimezoneOffset() * 60000).toISOString().slice(0, 16);
+    }
+    input.form.addEventListener("formdata", ({ formData }) => {
+      if (input.value) formData.set(input.name, new Date(input.value).toISOString());
+    });
+  }
 
   const preview = document.getElementById("preview");
   const spec = document.querySelector("[data-preview]"), zone = document.querySelector("[list=timezones]");

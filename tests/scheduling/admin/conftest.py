@@ -12,12 +12,17 @@ from django.http import HttpResponse
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
+from scheduling import functions
+
 DECLARED = (
     "function", "arguments", "spec", "timezone", "overlap", "catch_up", "policy", "priority", "description", "paused",
 )  # fmt: skip
 """The columns of a cron that crons.py declares."""
 
-OPERATOR = ("cancel_job", "retry_job", "run_cron", "pause_cron", "change_cron", "change_exchange")
+OPERATOR = (
+    "cancel_job", "retry_job", "add_job", "run_cron", "pause_cron", "change_cron", "change_exchange", "change_pool",
+    "change_limit", "pause_work",
+)  # fmt: skip
 
 
 def staff(name: str, permissions: Sequence[str]) -> User:
@@ -32,6 +37,12 @@ def views() -> list[str]:
     ours = Permission.objects.filter(content_type__app_label__in=("scheduling", "markets"))
     found = ours.filter(codename__startswith="view_")
     return list(found.values_list("codename", flat=True))
+
+
+@pytest.fixture
+def registry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test registers is forgotten after it."""
+    monkeypatch.setattr(functions, "_registry", dict(functions._registry))
 
 
 class Browser(Client):

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from scheduling.admin import display, job_page, paging
+from scheduling.admin import display, job_page, limit_page, paging
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -59,10 +59,33 @@ def test_a_moment_is_in_utc_until_a_script_makes_it_local():
     assert display.moment(None, NOW) == "-"
 
 
+@pytest.mark.parametrize(
+    ("part", "whole", "width"),
+    [(3, 10, "30"), (0, 10, "0"), (12, 10, "100"), (-3, 10, "0"), (1, 3, "33.33"), (0, 0, "0"), (1, 0, "100")],
+)
+def test_how_full_something_is_is_drawn_within_its_bounds(part, whole, width):
+    assert f'<rect class="fill-part" width="{width}"' in display.fill(part, whole)
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (60.0, "60"),
+        (1234567.891, "1,234,567.89"),
+        (0.001, "0.001"),
+        (0, "0"),
+        (-2.5, "-2.5"),
+        (1e12, "1,000,000,000,000"),
+    ],
+)
+def test_number(value, words):
+    assert display.number(value) == words
+
+
 def test_bounded_counts():
     assert [str(paging.Bounded(n)) for n in (0, 9999, 10_000, 10_001)] == ["0", "9,999", "10,000", "10,000+"]
 
 
-@pytest.mark.parametrize("module", [display, job_page])
+@pytest.mark.parametrize("module", [display, job_page, limit_page])
 def test_the_examples_in_docstrings_are_true(module):
     assert doctest.testmod(module).failed == 0

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from django.contrib.admin.models import LogEntry
+from django.contrib.admin.utils import quote
 from django.urls import reverse
 
-from scheduling import clock, crons, scheduler, testing
+from scheduling import RateLimit, TokenBucket, action, clock, crons, limits, pools, scheduler, testing
 from scheduling.cluster import process
-from scheduling.models import Cron, Host, Job
+from scheduling.models import Cron, Host, Job, Limit, Pause
 from tests.scheduling.admin.conftest import DECLARED
 from tests.scheduling.admin.functions import HOSTILE, fine, loud
 
@@ -74,6 +77,71 @@ def test_a_cron_that_does_not_tick(operator, hostile, changed):
     one = ("scheduling_cron_change", [hostile["cron"]])
     for name, args in (("index", []), ("scheduling_cron_changelist", []), one):
         assert ESCAPED in checked(operator.look(reverse(f"admin:{name}", args=args)))
+
+
+@pytest.fixture
+def bounded(db, registry) -> dict[str, str]:
+    """Pools, limits, pauses and a function with the payload wherever there is text; the addresses of their pages."""
+    pools.define("exchange", key="note")
+    limits.define(HOSTILE[:100], TokenBucket(rate=60, period=60))
+    limits.take(HOSTILE[:100], HOSTILE[:200])
+    limited = RateLimit(HOSTILE[:100], key="note")
+    odd = action(name=HOSTILE, pool="exchange", rate_limit=limited, description=HOSTILE)(_hostile_defaults)
+    jobs = [scheduler.now(odd, {"note": HOSTILE[:150]}, rate_limit=limited) for _ in range(3)]
+    Job.objects.filter(pk=jobs[0].pk).update(reserved=True, lane="")
+    waiting = [scheduler.now(fine, {"note": HOSTILE}, pool="exchange") for _ in range(2)]
+    host = Host.objects.create(
+        hostname="h", machine="m", pid=1, pid_started=1, started_at=clock.now(), beat_at=clock.now()
+    )
+    Job.objects.filter(pk=waiting[0].pk).update(state="in_progress", claim=1, attempt=1, host=host)
+    pools.pause("exchange", HOSTILE)
+    scheduler.pause(odd, HOSTILE)
+    scheduler.pause(reason=HOSTILE, everything=True)
+    models = {"pool": pools.get("exchange").pk, "limit": Limit.objects.get().pk, "jobfunction": quote(odd.name)}
+    pages = {model: reverse(f"admin:scheduling_{model}_change", args=[key]) for model, key in models.items()}
+    lists = {f"{model}s": reverse(f"admin:scheduling_{model}_changelist") for model in (*models, "pause")}
+    job = {"job": reverse("admin:scheduling_job_change", args=[jobs[1].pk])}
+    return pages | lists | job | {"index": reverse("admin:index"), "form": reverse("admin:scheduling_pause_add")}
+
+
+def _hostile_defaults(note: str, other: str = HOSTILE) -> None:
+    """It has them."""
+
+
+@pytest.mark.parametrize(
+    "page",
+    ["pool", "limit", "jobfunction", "pools", "limits", "jobfunctions", "pauses", "job", "index", "form"],
+)
+def test_pools_limits_pauses_and_functions(operator, viewer, bounded, page):
+    assert ESCAPED in checked(operator.look(bounded[page]))
+    if page != "form":
+        assert ESCAPED in checked(viewer.look(bounded[page]))
+
+
+def test_what_is_typed_into_their_forms_and_what_is_said_of_it(operator, bounded):
+    run = reverse("admin:scheduling_jobfunction_run", args=[quote(HOSTILE)])
+    verb = reverse("admin:scheduling_limit_verb", args=[Limit.objects.get().pk, "reset"])
+    posts = [
+        (bounded["pool"], {"max_parallelism": HOSTILE}),
+        (bounded["limit"], dict.fromkeys(("rate", "period", "capacity", "max_reserved", "shards"), HOSTILE)),
+        (bounded["form"], {"what": HOSTILE, "reason": HOSTILE, "until": HOSTILE}),
+        (bounded["form"], {"what": f"function:{HOSTILE}", "reason": HOSTILE}),
+        (run, {"arguments": HOSTILE}),
+        (run, {"arguments": json.dumps({HOSTILE: HOSTILE})}),
+        (run, {"arguments": json.dumps({"note": "x"})}),
+        (verb, {"key": HOSTILE[:200]}),
+    ]
+    for url, data in posts:
+        assert ESCAPED in checked(operator.press(url, **data).content.decode()), url
+    assert ESCAPED in checked(operator.look(bounded["limit"], key=HOSTILE))
+    checked(operator.look(bounded["form"], what=HOSTILE))
+    for pause in Pause.objects.all():
+        resume = reverse("admin:scheduling_pause_verb", args=[pause.pk, "resume"])
+        checked(operator.press(resume).content.decode())
+    assert LogEntry.objects.count() >= 5
+    for model, key in (("limit", Limit.objects.get().pk), ("jobfunction", quote(HOSTILE))):
+        assert ESCAPED in checked(operator.look(reverse(f"admin:scheduling_{model}_history", args=[key])))
+    checked(operator.look(reverse("admin:index")))
 
 
 def test_messages_and_the_log_of_acts(operator, hostile):
