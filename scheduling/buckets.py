@@ -15,6 +15,7 @@ The statements in models/take.py do the same sums in SQL; tests hold them agains
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -186,6 +187,23 @@ def wait(terms: Terms, level: Level, now: int) -> int:
     if terms.windowed:
         return max(0, level.since + terms.every * -(level.tokens // terms.refill) - now)
     return max(0, level.since - level.tokens * terms.every // terms.refill - now)
+
+
+def wait_for(terms: Terms, levels: Sequence[Level], asked: int, now: int) -> int:
+    """The µs until levels that have too little, one or two that are moved on to `now`, have together what is asked.
+
+    What they could not even hold together is waited for as if they could.
+    """
+    share = -(-asked // len(levels))
+    longest = max(wait(terms, Level(level.tokens - share, level.since), now) for level in levels)
+    if len(levels) == 1:
+        return longest
+
+    def there(later: int) -> int:
+        return sum(refilled(terms, level, now + later)[1] for level in levels)
+
+    longest = min(longest, _PRODUCT)  # by then each has half; the fuller may have had more than that sooner
+    return bisect_left(range(longest), asked, hi=longest, key=there)
 
 
 def first(terms: Terms, now: int, chance: int) -> Level:

@@ -11,6 +11,7 @@ from typing import Any
 from scheduling import functions, jsontext, lanes
 from scheduling import options as checked
 from scheduling.backoff import Retry
+from scheduling.conf import conf
 from scheduling.exceptions import InvalidOption
 from scheduling.functions import Function
 from scheduling.keys import Key
@@ -150,8 +151,14 @@ def completion(on_complete: Function | str | None) -> str:
 
 
 def stored_context(context: Any) -> str | None:
-    """A context as JSON text; InvalidOption where it is none."""
+    """A context as JSON text; InvalidOption where it is none, or is larger than a result may be."""
     try:
-        return None if context is None else ANYTHING.write(context)
+        text = None if context is None else ANYTHING.write(context)
     except NotJSON as error:
         raise InvalidOption(f"the context {error}") from error
+    if text and len(text) > (most := conf().max_bytes):
+        raise InvalidOption(
+            f"the context takes {len(text):,} bytes as JSON, and {most:,} is the most; "
+            "keep the data in a model and pass its id"
+        )
+    return text

@@ -36,7 +36,7 @@ class Conf(BaseModel):
     pools: tuple[str, ...] | None = None
     """The pools that a cluster started here serves ("default": jobs without one); None: all. `qcluster --pools`."""
     max_bytes: int = 1 << 20
-    """The most that a result may take as JSON."""
+    """The most that a result, or a context, may take as JSON."""
     max_argument_bytes: int = 8 << 20
     """The most that one job's arguments may take as JSON."""
     log_bytes: int = 64 << 10

@@ -221,9 +221,7 @@ def _judge(call: Taking, seen: Snapshot, count: float) -> Taken:
         after = buckets.take(terms, chosen, call.asked, seen.now, reserve=call.reserve)
         if after is not None:
             return Taken(True, _seconds(max(buckets.wait(terms, level, seen.now) for level in after)))
-    share = -(-call.asked // len(levels))  # when each of two has half, they have it together
-    short = [buckets.Level(level.tokens - share, level.since) for level in levels]
-    return Taken(False, _seconds(max(buckets.wait(terms, level, seen.now) for level in short)))
+    return Taken(False, _seconds(buckets.wait_for(terms, levels, call.asked, seen.now)))
 
 
 def _answer(name: str, taken: Taken, throws: bool) -> Taken:

@@ -10,7 +10,7 @@ from typing import Any
 
 from django.db import transaction
 
-from scheduling import calls, clock, functions, jsontext, keys, lanes, pauses, running
+from scheduling import calls, clock, functions, jsontext, keys, lanes, pauses, pools, running
 from scheduling.calls import Call
 from scheduling.cluster import transitions
 from scheduling.conf import conf
@@ -80,19 +80,21 @@ def cancel_all(
     *,
     cron: str | None = None,
     key: str | None = None,
+    pool: str | None = None,
     everything: bool = False,
     interrupt: bool = True,
 ) -> int:
     """Cancel all unfinished jobs that fit a filter, 1,000 in a transaction, and give how many there were.
 
     `state` is pending or in_progress. What is scheduled after the call is spared. Without any filter it
-    takes everything=True.
+    takes everything=True. Raises NotFound for an unknown function or pool.
     """
     wanted = {"name": fn and functions.get(fn).name, "state": state, "cron": cron, "key": key}
     filters = {name: value for name, value in wanted.items() if value is not None}
-    if not filters and not everything:
-        raise InvalidOption("cancel_all takes a filter (fn, state, cron, key), or everything=True")
-    jobs = Job.objects.unfinished().filter(**filters).order_by("-pk").values_list("pk", flat=True)
+    if not filters and pool is None and not everything:
+        raise InvalidOption("cancel_all takes a filter (fn, state, cron, key, pool), or everything=True")
+    of_all = Job.objects.unfinished() if pool is None else Job.objects.unfinished().in_pool(pools.get(pool).name)
+    jobs = of_all.filter(**filters).order_by("-pk").values_list("pk", flat=True)
     canceled, below = 0, (jobs.first() or 0) + 1
     while batch := list(jobs.filter(pk__lt=below)[:BATCH]):
         canceled += transitions.cancel(batch, interrupt=interrupt)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import models
 from django.db.models import F, Q
+from django.db.models.functions import Left
 
 from scheduling.models.fields import JSONText
 
@@ -51,6 +52,11 @@ class JobQuerySet(models.QuerySet["Job"]):
     def finished(self) -> JobQuerySet:
         """Ended, in whatever way."""
         return self.filter(_is_final)
+
+    def in_pool(self, name: str) -> JobQuerySet:
+        """Of a pool, whatever the value of its key."""
+        begins = Left("pool", len(name) + 1)  # no LIKE: on SQLite it makes no difference between "a" and "A"
+        return self.alias(begins=begins).filter(Q(pool=name) | Q(begins=f"{name}/"))
 
 
 class Job(models.Model):

@@ -155,6 +155,25 @@ def test_two_shards_lend_each_other_what_neither_has():
     assert buckets.take(shard, [half, half], MILLION + 1, NOON, reserve=False) is None
 
 
+@settings(max_examples=150, deadline=None)
+@given(
+    st.sampled_from([TokenBucket(10, 10, capacity=8, shards=4), FixedWindow(12, 60, capacity=20, shards=4)]),
+    st.tuples(st.floats(0, 1), st.floats(0, 1), st.floats(0, 1), st.floats(0, 1)),
+    st.floats(0, 1),
+)
+def test_two_shards_wait_together_no_longer_than_until_they_have_it(limit, had, part):
+    shard = terms(limit)
+    since = [NOON - int(ago * shard.every) for ago in had[2:]]
+    begun = [Level(int(has * shard.capacity), at) for has, at in zip(had, since, strict=False)]
+    levels = [buckets.refilled(shard, level, NOON)[0] for level in begun]
+    asked = int(part * 2 * shard.capacity)
+    if buckets.take(shard, levels, asked, NOON, reserve=False):
+        return
+    wait = buckets.wait_for(shard, levels, asked, NOON)
+    assert buckets.take(shard, levels, asked, NOON + wait, reserve=False)
+    assert not buckets.take(shard, levels, asked, NOON + wait - 1, reserve=False)
+
+
 @pytest.mark.parametrize(
     "wrong",
     [

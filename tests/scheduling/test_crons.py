@@ -8,7 +8,8 @@ import pytest
 from django.db import connection, transaction
 from django.test import modify_settings
 
-from scheduling import Crons, Retry, crons, scheduler, testing
+from scheduling import Crons, Retry, action, crons, mutation, scheduler, testing
+from scheduling.cluster import ticker
 from scheduling.exceptions import AlreadyExists, InvalidArguments, InvalidOption, InvalidSchedule, NotFound
 from scheduling.models import Cron, Job, State
 from scheduling.testing.processes import until
@@ -141,6 +142,16 @@ def test_a_registered_cron_expression_runs_at_its_next_time(clock):
     assert berlin.next_tick_at == START.replace(hour=14, second=0)
 
 
+def test_a_cron_is_there_if_and_only_if_its_transaction_commits():
+    with transaction.atomic():
+        crons.register("c", 60, work.noop)
+        transaction.set_rollback(True)
+    assert names() == []
+    with transaction.atomic():
+        crons.register("c", 60, work.noop)
+    assert names() == ["c"]
+
+
 def test_register_refuses_a_name_that_is_there():
     crons.register("c", 60, work.noop)
     with pytest.raises(AlreadyExists):
@@ -216,6 +227,15 @@ def test_what_vanished_is_retired_and_what_comes_back_is_restored(clock, app, ad
     assert synced() == ([], ["a"], [])
     assert names() == ["a"]
     assert len(advance(60)) == 1
+
+
+def test_a_run_that_is_there_when_its_cron_is_retired_still_runs(clock, app, drain):
+    app.interval("a", 60, work.noop)
+    synced()
+    assert ticker.tick() == 1
+    app.declared.clear()
+    assert synced() == ([], [], ["a"])
+    assert [job.state for job in drain()] == [State.SUCCESS]
 
 
 def test_registered_crons_are_never_retired(clock, app):
@@ -342,6 +362,18 @@ def test_delete_cancels_what_is_pending_and_lets_a_running_one_end(clock):
     assert (scheduler.status(running.id), scheduler.status(waiting.id)) == (State.IN_PROGRESS, State.CANCELED)
     assert not Cron.objects.exists()
     assert Job.objects.filter(cron="c").count() == 2
+
+
+@pytest.mark.parametrize("by", [action, mutation])
+def test_a_run_may_delete_its_own_cron(clock, advance, by):
+    @by(name=f"test.deletes.{by.__name__}")
+    def body() -> None:
+        crons.delete("c")
+
+    crons.register("c", 60, body)
+    (run,) = advance(600)
+    assert run.state == State.SUCCESS
+    assert names() == []
 
 
 def test_resume_of_a_row_that_is_still_broken_says_so(clock, advance):

@@ -8,8 +8,8 @@ from datetime import timedelta
 import pytest
 from django.db import connection
 
-from scheduling import scheduler, testing
-from scheduling.exceptions import InvalidOption
+from scheduling import action, mutation, pools, scheduler, testing
+from scheduling.exceptions import InvalidOption, NotFound
 from scheduling.models import Job, PastAttempt, State
 from tests.scheduling import work
 
@@ -198,6 +198,25 @@ class TestMany:
         assert scheduler.status(other.pk) == State.CANCELED
         assert scheduler.cancel_all(everything=True) == 0
 
+    def test_cancel_all_spares_what_is_scheduled_after_it_began(self, monkeypatch):
+        monkeypatch.setattr(scheduler, "BATCH", 2)
+        scheduler.bulk([scheduler.Call(work.add, {"a": n}, on_complete=work.told) for n in range(5)])
+        assert scheduler.cancel_all(everything=True) == 5
+        assert [job.name for job in testing.drain()] == ["work.told"] * 5
+
+    def test_cancel_all_of_a_pool_whatever_the_value_of_its_key(self):
+        pools.define("one", key="n")
+        pools.define("ONE", key="n")
+        pools.define("one.more")
+        wanted = scheduler.bulk([scheduler.Call(work.noop, {"n": n}, pool="one") for n in range(3)])
+        others = [scheduler.now(work.noop, pool=name) for name in ("ONE", "one.more", "")]
+        assert scheduler.cancel_all(pool="one") == 3
+        assert {scheduler.status(job.pk) for job in wanted} == {State.CANCELED}
+        assert {scheduler.status(job.pk) for job in others} == {State.PENDING}
+        assert scheduler.cancel_all(pool="one.more") == 1
+        with pytest.raises(NotFound, match="no pool is named 'two'"):
+            scheduler.cancel_all(pool="two")
+
     def test_cancel_all_goes_through_more_than_one_batch(self, monkeypatch):
         monkeypatch.setattr(scheduler, "BATCH", 2)
         scheduler.bulk([scheduler.Call(work.add, {"a": n}, on_complete=work.noted) for n in range(5)])
@@ -235,6 +254,30 @@ class TestWhatARunningFunctionSchedules:
         assert scheduler.status(job.pk) == State.SUCCESS
         assert "may 1,000" in scheduler.get(too_many.pk).error
         assert Job.objects.filter(name="work.noop").count() == 1000
+
+    def test_at_most_eight_mebibytes_of_arguments(self):
+        @mutation(name="test.schedules_much")
+        def body(size: int) -> None:
+            for _ in range(2):
+                scheduler.now(work.once, {"file": "x" * size})
+
+        fits = scheduler.now(body, {"size": (4 << 20) - 100})
+        too_much = scheduler.now(body, {"size": 4 << 20})
+        testing.drain()
+        assert scheduler.status(fits.pk) == State.SUCCESS
+        assert "and 8,388,608" in scheduler.get(too_much.pk).error
+        assert Job.objects.filter(parent=too_much).count() == 0
+
+    def test_what_an_action_schedules_stays_though_it_fails(self):
+        @action(name="test.schedules_and_fails")
+        def body() -> None:
+            scheduler.now(work.noop)
+            raise ValueError("afterwards")
+
+        job = scheduler.now(body)
+        testing.drain()
+        assert scheduler.status(job.pk) == State.FAILED
+        assert [child.state for child in Job.objects.filter(parent=job)] == [State.SUCCESS]
 
     def test_its_jobs_point_to_it(self):
         job = scheduler.now(work.schedules, {"calls": 2})

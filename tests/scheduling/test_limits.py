@@ -158,6 +158,13 @@ class TestReservations:
         assert rows() == before
         assert limits.take("api", count=1, reserve=True) == Taken(True, 3.0)
 
+    def test_a_max_reserved_of_zero_lets_nothing_be_reserved(self, clock):
+        limits.define("api", TokenBucket(rate=1, period=1, max_reserved=0))
+        assert limits.take("api", reserve=True) == EMPTY
+        assert limits.take("api", reserve=True) == Taken(False, 1.0)
+        with pytest.raises(LimitImpossible, match=r"^Rate limit api count 2 exceeds 1\.$"):
+            limits.take("api", count=2, reserve=True)
+
     def test_the_first_use_may_be_one(self, clock):
         limits.define("api", TokenBucket(rate=1, period=1, max_reserved=1))
         assert limits.take("api", count=2, reserve=True) == Taken(True, 1.0)
@@ -352,6 +359,16 @@ class TestReset:
             limits.take("api", key, count=2)
         assert (limits.reset("api"), limits.reset("api", "a"), limits.reset("api", "c")) == (1, 1, 0)
         assert [limits.value("api", key) for key in (None, "a", "b")] == [2, 2, 0]
+
+    def test_a_window_without_a_start_begins_anew_at_a_time_of_chance(self, clock, random):
+        limits.define("w", FixedWindow(1, 60))
+        random(0.25)
+        limits.take("w")
+        assert limits.take("w").retry_after == 45.0
+        limits.reset("w")
+        random(0.5)
+        assert limits.take("w") == EMPTY
+        assert limits.take("w").retry_after == 30.0
 
     def test_everything_goes_in_bounded_batches(self, monkeypatch, django_assert_max_num_queries):
         limits.define("api", TokenBucket(rate=2, period=60))

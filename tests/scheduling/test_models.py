@@ -7,6 +7,7 @@ import re
 from datetime import timedelta
 
 import pytest
+from django.contrib.auth import get_user_model
 from django.db import IntegrityError, connection, transaction
 from django.db.models import F
 from django.db.models.functions import Now
@@ -92,6 +93,11 @@ def test_an_attempt_is_kept_once(clock):
     assert PastAttempt.objects.count() == 2
     with pytest.raises(IntegrityError), transaction.atomic():
         PastAttempt.objects.update(number=F("number") * 0)
+
+
+def test_no_row_of_a_job_says_who_scheduled_it():
+    related = {field.related_model for field in Job._meta.get_fields() if field.is_relation}
+    assert get_user_model() not in related
 
 
 def test_a_job_is_not_saved():

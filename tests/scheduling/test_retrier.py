@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 from django.contrib.auth.models import Group
+from django.db import transaction
 
 from scheduling import Permanent, Retry, RetryAfter, mutation, retrier, scheduler
 from scheduling.exceptions import InvalidOption, NotFinished, NotFound
@@ -174,6 +175,17 @@ def test_cancel_between_attempts(clock, drain, advance):
     assert retrier.cancel(run) is False
 
 
+def test_a_run_is_there_if_and_only_if_its_transaction_commits(drain):
+    with transaction.atomic():
+        gone = retrier.run(work.noop)
+        transaction.set_rollback(True)
+    with pytest.raises(NotFound):
+        retrier.status(gone)
+    with transaction.atomic():
+        kept = retrier.run(work.noop)
+    assert drain() == [kept]
+
+
 def test_a_run_may_begin_later(clock, drain, advance):
     after = retrier.run(work.noop, run_after=60)
     at = retrier.run(work.noop, run_at=clock.now() + timedelta(seconds=60))
@@ -227,6 +239,21 @@ def test_on_complete_gets_only_the_parameters_that_it_accepts(drain):
     drain()
     job = completions().get()
     assert (job.args, job.state) == ({}, State.SUCCESS)
+
+
+@pytest.mark.parametrize("how", ["success", "failed", "canceled"])
+def test_on_complete_finds_the_run_ended(drain, how):
+    found = []
+
+    @mutation(name=f"test.finds.{how}")
+    def finds(run_id: str) -> None:
+        found.append(retrier.status(run_id).state)
+
+    run = retrier.run(work.flaky, {"until": 0 if how == "success" else 9}, max_failures=0, on_complete=finds)
+    if how == "canceled":
+        retrier.cancel(run)
+    drain()
+    assert found == [how]
 
 
 def test_on_complete_has_its_own_priority(drain):

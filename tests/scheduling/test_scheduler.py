@@ -125,6 +125,7 @@ def test_far_times_are_kept(year, drain):
         ({"on_complete": work.count}, "on_complete is a mutation"),
         ({"context": object()}, "context cannot be stored"),
         ({"context": float("nan")}, "context cannot be stored"),
+        ({"context": "x" * (1 << 20)}, "and 1,048,576 is the most"),
         ({"run_at": datetime(2026, 1, 1, tzinfo=UTC)}, "not both"),
     ],
 )

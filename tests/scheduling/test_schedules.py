@@ -146,6 +146,21 @@ def test_day_and_weekday_together_mean_either_as_in_cron():
     assert [tick.day for tick in found] == [6, 13, 20, 27]
 
 
+@pytest.mark.parametrize(
+    ("expression", "days"),
+    [
+        ("0 0 L * *", ["01-31", "02-28", "03-31"]),
+        ("0 0 * * 5L", ["01-30", "02-27", "03-27"]),  # the last Friday of the month
+        ("0 0 * * 7L", ["01-25", "02-22", "03-29"]),
+        ("0 0 * 1 7", ["01-04", "01-11", "01-18"]),
+    ],
+)
+def test_last_days_and_both_numbers_of_sunday(expression, days):
+    found = schedules.upcoming(parse(expression), after=START, anchor=START, n=3)
+    assert [tick.strftime("%m-%d") for tick in found] == days
+    assert schedules.following(parse(expression.replace("7", "0")), START, START) == found[0]
+
+
 def test_leap_days():
     start = datetime(2026, 1, 1, tzinfo=UTC)
     assert schedules.following(parse("0 12 29 2 *"), start, START) == datetime(2028, 2, 29, 12, tzinfo=UTC)

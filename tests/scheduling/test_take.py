@@ -64,6 +64,24 @@ class TestShards:
         with pytest.raises(LimitImpossible, match=r"count 5.1 exceeds 5 per 4 shards\.$"):
             limits.take("api", count=5.1)
 
+    def test_the_wait_that_a_refused_pair_names_is_exact(self, clock, random):
+        limits.define("api", TokenBucket(rate=40, period=40, shards=4))  # 10 each, one in 4 s
+        random(0)
+        limits.take("api", count=9)
+        refused = limits.take("api", count=12)  # the other is full, so one token is to come
+        assert refused == Taken(False, 4.0)
+        clock.jump(4 - 1e-6)
+        assert not limits.take("api", count=12)
+        clock.jump(1e-6)
+        assert limits.take("api", count=12)
+
+    def test_a_reset_fills_all_shards(self, clock):
+        limits.define("api", TokenBucket(rate=8, period=3600, shards=4))
+        for _ in range(50):
+            limits.take("api")
+        assert limits.reset("api") > 1
+        assert limits.value("api") == 8
+
     def test_a_refused_pair_writes_nothing(self, clock, random, monkeypatch):
         limits.define("api", TokenBucket(rate=10, period=10, shards=4))
         random(0)

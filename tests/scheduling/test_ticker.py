@@ -90,6 +90,23 @@ def test_where_the_first_host_rolls_back_the_second_makes_the_jobs():
     assert Job.objects.filter(scheduled_for=START).count() == 1
 
 
+def test_a_tick_that_is_rolled_back_is_made_again(clock):
+    crons.register("c", 60, work.noop)
+    clock.jump(60)
+    with transaction.atomic():
+        assert ticker.tick() == 1
+        transaction.set_rollback(True)
+    assert runs() == []
+    assert ticker.tick() == 1
+    assert runs() == [1]
+
+
+def test_a_run_that_fails_does_not_stop_its_cron(clock, advance):
+    crons.register("c", 60, work.write, {"name": "x", "fail": True})
+    advance(180)
+    assert runs(state=State.FAILED) == [1, 2, 3]
+
+
 def test_intervals_do_not_drift(clock, advance):
     crons.register("c", 60, work.noop)
     for _ in range(5):
