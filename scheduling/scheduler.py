@@ -215,12 +215,15 @@ def _schedule(call: Call) -> Job:
 def _insert(rows: Sequence[NewJob]) -> list[Job]:
     running.count_scheduled(len(rows), sum(len(row.args) for row in rows))
     made = insert(rows, parent_id=running.context.job_id)
+    transitions.tell_stillborn(list(zip(rows, made, strict=True)))
     return [_job(row, inserted) for row, inserted in zip(rows, made, strict=True)]
 
 
 def _insert_keyed(new: NewJob, key: keys.Key) -> Job:
     running.count_scheduled(1, len(new.args))
     inserted, holder = keys.schedule(new, key, parent_id=running.context.job_id)
+    if holder is None:
+        transitions.tell_stillborn([(new, inserted)])
     job = _job(replace(new, key=key.name), inserted) if holder is None else get(holder.pk)
     job.created = holder is None
     return job

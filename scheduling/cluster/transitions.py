@@ -20,7 +20,7 @@ from scheduling.cluster.lists import IDS
 from scheduling.conf import conf
 from scheduling.exceptions import NotFound
 from scheduling.models import reserved
-from scheduling.models.insert import NewJob, insert
+from scheduling.models.insert import Inserted, NewJob, insert
 from scheduling.models.job import Job, State
 
 NEXT_EXPIRY = """
@@ -276,6 +276,12 @@ def _ended(rows: Sequence[Sequence[Any]]) -> None:
         connection = clock.database()
         with connection.cursor() as cursor:
             cursor.execute(WAKE.format(ids=IDS[connection.vendor]), [jsontext.dumps(keyed)])
+
+
+def tell_stillborn(rows: Sequence[tuple[NewJob, Inserted]]) -> None:
+    """Schedule the on_completes of jobs that were stored as canceled, as a canceled job has scheduled them."""
+    ended = [(new, made.id) for new, made in rows if made.state == State.CANCELED and new.on_complete]
+    insert([_told(id, new.on_complete, new.context, {"type": "canceled"}) for new, id in ended])
 
 
 def _told(job_id: int, on_complete: str, context: str | None, outcome: dict[str, Any]) -> NewJob:

@@ -363,3 +363,12 @@ def test_a_row_of_a_function_that_no_longer_exists_stays_pending(drain):
 def test_scheduling_works_in_a_transaction_that_is_read_committed():
     assert connection.in_atomic_block
     assert scheduler.now(work.noop).id
+
+
+def test_what_a_canceled_job_schedules_tells_its_on_complete_that_it_is_canceled(drain):
+    scheduler.now(work.cancels_itself_and_schedules_with_on_complete)
+    drain()
+    children = Job.objects.filter(name="work.noop")
+    assert [child.state for child in children] == ["canceled", "canceled"]
+    told = Job.objects.filter(name="work.told").order_by("pk")
+    assert [job.result for job in told] == [f"{child.pk} canceled" for child in children.order_by("pk")]

@@ -252,3 +252,10 @@ def left_at(file: str, way: str) -> None:
         WAYS[way]()
     finally:
         leave(file, f"{context.job_id} {time.monotonic()}")
+
+
+@action(name="work.cancels_itself_and_schedules_with_on_complete")
+def cancels_itself_and_schedules_with_on_complete() -> None:
+    scheduler.cancel(context.job_id or 0, interrupt=False)
+    scheduler.now(noop, {"n": 1}, on_complete=told)
+    scheduler.now(noop, {"n": 2}, on_complete=told, key="k")
