@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from importlib import import_module
@@ -13,13 +13,28 @@ from typing import Any
 from django.apps import apps
 from django.db import IntegrityError, transaction
 
-from scheduling import calls, clock, functions, jsontext, lanes, schedules
+from scheduling import backfills, calls, clock, scheduler, schedules
+from scheduling.backfills import backfill as backfill
 from scheduling.cluster import transitions
 from scheduling.conf import conf
-from scheduling.declarations import Arguments, Crons, Declaration, Every, Target, declaration, spec_of
+from scheduling.declarations import (
+    CHECKS,
+    Arguments,
+    Crons,
+    Declaration,
+    Every,
+    Target,
+    checked,
+    declaration,
+    spec_of,
+)
 from scheduling.exceptions import AlreadyExists, InvalidOption, InvalidSchedule, NotFound
 from scheduling.models import Cron, Job, Overlap
-from scheduling.models.insert import NewJob, insert
+from scheduling.models.cron import LONGEST_TIME
+
+COLUMNS = {"schedule": "spec", "fn": "function", "args": "arguments"}
+"""Where what register() takes stands in a row; the other options stand under their own names."""
+MOST_REASON = 200  # characters
 
 
 def register(name: str, schedule: str | Every, fn: Target, args: Arguments = None, **options: Any) -> Cron:
@@ -32,16 +47,14 @@ def register(name: str, schedule: str | Every, fn: Target, args: Arguments = Non
         with transaction.atomic(using=conf().database):
             return _create(name, declared, first_now=False)
     except IntegrityError as error:
-        raise AlreadyExists(f"a cron named {name!r} is there already") from error
+        gone = Cron.objects.called(name, deleted=True).filter(deleted=True).exists()
+        hint = "declared in code and deleted by hand: reset() brings it back" if gone else "there already"
+        raise AlreadyExists(f"a cron named {name!r} is {hint}") from error
 
 
 def get(name: str) -> Cron:
     """The cron of a name; NotFound where there is none."""
-    try:
-        cron: Cron = Cron.objects.get(key=name)
-    except Cron.DoesNotExist as error:
-        raise NotFound(f"no cron is named {name!r}") from error
-    return cron
+    return Cron.objects.named(name)
 
 
 def list() -> builtins.list[Cron]:
@@ -49,50 +62,96 @@ def list() -> builtins.list[Cron]:
     return builtins.list(Cron.objects.filter(retired_at=None).order_by("key"))
 
 
-def delete(name: str) -> None:
-    """Remove a cron: its pending runs are canceled, a running one ends. NotFound where there is none."""
+def edit(name: str, **changes: Any) -> Cron:
+    """Change a cron: its schedule, fn, args, and what else register() takes, but paused.
+
+    Checked as a declaration is, with what stays as it is. Of a declared cron the change is kept by every sync,
+    until reset(). A new schedule ticks next at its first instant from now on; a broken cron is taken to be mended.
+    Raises NotFound, InvalidSchedule, InvalidArguments or InvalidOption; then nothing has changed.
+    """
     with transaction.atomic(using=conf().database):
-        cron = _locked(name)
-        pending = Job.objects.pending().filter(cron=name).select_for_update()  # so that none begins meanwhile
+        cron = Cron.objects.locked().named(name)
+        new, when = edited(cron, changes), (cron.spec, cron.timezone)
+        for column in (COLUMNS.get(word, word) for word in changes):
+            setattr(cron, column, getattr(new, column))
+        if cron.retired_at is None and (cron.broken or when != (cron.spec, cron.timezone)):
+            _restart(cron)
+        cron.broken = ""
+        cron.save()
+    return cron
+
+
+def edited(cron: Cron, changes: Mapping[str, Any]) -> Declaration:
+    """What edit() would make of a cron, checked; nothing is written."""
+    if "paused" in changes:
+        raise InvalidOption("paused is nothing to edit: use pause() and resume()")
+    said = {word: getattr(cron, column) for word, column in COLUMNS.items()}
+    wanted = said | {option: getattr(cron, option) for option in CHECKS} | dict(changes)
+    schedule, fn, args = (wanted.pop(word) for word in COLUMNS)
+    return declaration(cron.key, spec_of(schedule), fn, args, wanted)
+
+
+def delete(name: str) -> None:
+    """Remove a cron: its pending runs are canceled, a running one ends. NotFound where there is none.
+
+    One that is declared in code stays away from every sync and start of a cluster, until reset().
+    """
+    with transaction.atomic(using=conf().database):
+        cron = Cron.objects.locked().named(name)
+        pending = Job.objects.pending().filter(cron=name).order_by("pk").select_for_update()  # none begins meanwhile
         transitions.cancel(builtins.list(pending.values_list("pk", flat=True)), interrupt=True)
-        cron.delete()
+        if cron.declared is None:
+            cron.delete()
+        else:
+            cron.deleted, cron.retired_at, cron.next_tick_at = True, clock.now(), None
+            cron.save()
 
 
-def pause(name: str, reason: str = "") -> None:
-    """Stop a cron from ticking; ticks that pass meanwhile leave no record."""
-    changed = Cron.objects.filter(key=name).update(paused=True, paused_reason=reason[:200], paused_at=clock.Now())
-    if not changed:
+def pause(name: str, reason: str = "", until: datetime | None = None) -> None:
+    """Stop a cron from ticking; ticks that pass meanwhile leave no record.
+
+    With `until` (an aware time in the future, at most 10 years away) the pause ends by itself: the cron ticks
+    from its first instant after that. Raises InvalidOption or NotFound.
+    """
+    ends, now = calls.aware(until), clock.now()
+    if ends is not None and not now < ends <= now + LONGEST_TIME:
+        raise InvalidOption(f"a pause ends in the future, within 10 years, not at {ends} (it is {now})")
+    reason = checked("description", reason)[:MOST_REASON]
+    if not Cron.objects.called(name).update(
+        paused=True, paused_reason=reason, paused_at=clock.Now(), paused_until=ends
+    ):
         raise NotFound(f"no cron is named {name!r}")
 
 
 def resume(name: str, run_missed: bool = False) -> None:
-    """Let a cron tick again, from its next future instant; with `run_missed` those that passed are made up for."""
+    """Let a paused cron tick again, from its next future instant (an interval: on its old steps).
+
+    With `run_missed` the ticks that passed during the pause count as missed: its catch_up rule says what becomes
+    of them. A broken one is tried again. One that is neither goes on as it did. Raises InvalidSchedule or NotFound.
+    """
     with transaction.atomic(using=conf().database):
-        cron = _locked(name)
-        cron.paused, cron.paused_reason, cron.paused_at, cron.broken = False, "", None, ""
-        if not run_missed:
-            cron.next_tick_at = _next(cron, clock.now())
+        cron = Cron.objects.locked().named(name)
+        if not (cron.paused or cron.broken):
+            return
+        if cron.retired_at is None and not (run_missed and cron.next_tick_at):
+            _restart(cron)
+        cron.broken = ""
+        _end_pause(cron)
         cron.save()
 
 
 def run_now(name: str, args: Arguments = None) -> Job | None:
     """Run a cron's function now, paused or not; None where its overlap rule does not let it.
 
-    `args` take the place of the cron's own.
+    `args` take the place of the cron's own, and are checked as those are. Runs of a backfill do not count for
+    the overlap rule. Raises InvalidArguments or NotFound.
     """
-    from scheduling import scheduler
-
     with transaction.atomic(using=conf().database):
-        cron = _locked(name)
-        unfinished = Job.objects.unfinished().filter(cron=name).count()
+        cron = Cron.objects.locked().named(name)
+        unfinished = Job.objects.unfinished().filter(cron=name, backfill=False).count()
         if not Overlap(cron.overlap).has_room(unfinished):
             return None
-        function = functions.schedulable(cron.function)
-        text = function.store(cron.arguments if args is None else args)
-        place = asdict(lanes.place(function, text))
-        policy = None if cron.policy is None else jsontext.dumps(cron.policy)
-        new = NewJob(name=cron.function, args=text, priority=cron.priority, policy=policy, cron=name, **place)
-        return scheduler.get(insert([new])[0].id)
+        return scheduler.get(backfills.insert_runs(cron, [None], args)[0])
 
 
 def preview(
@@ -135,7 +194,7 @@ def sync(*, only_add: bool = False) -> Synced:
     """
     declared = declarations()
     with transaction.atomic(using=conf().database):
-        rows = {cron.key: cron for cron in Cron.objects.select_for_update(of=("self",)).order_by("pk")}
+        rows = {cron.key: cron for cron in Cron.objects.locked().order_by("pk")}
         added = [name for name in declared if name not in rows]
         for name in added:
             _create(name, declared[name], first_now=True, is_declared=True)
@@ -150,12 +209,16 @@ def sync(*, only_add: bool = False) -> Synced:
 
 
 def reset(name: str) -> None:
-    """Undo what operators changed in a declared cron: it is again as the code says."""
+    """Undo what operators changed in a declared cron, its deletion too: it is again as the code says."""
     with transaction.atomic(using=conf().database):
-        cron = _locked(name)
-        if not cron.declared:
+        cron = Cron.objects.locked().named(name, deleted=True)
+        if not isinstance(cron.declared, dict):
             raise InvalidOption(f"{name} was made at run time: there is no code to go back to")
-        _apply(cron, Declaration(**cron.declared))
+        if cron.retired_at and name not in declarations():
+            raise InvalidOption(f"{name} is retired: no installed app declares it any more")
+        _apply(cron, cron.declared)
+        if cron.broken:
+            raise InvalidSchedule(cron.broken)
 
 
 def describe(cron: Cron) -> str:
@@ -185,37 +248,50 @@ def _create(name: str, declaration: Declaration, *, first_now: bool, is_declared
 
 def _follow(cron: Cron, new: Declaration) -> bool:
     """Take over what the code has changed; gives whether anything was."""
-    before = cron.declared or asdict(new)
-    changes = {name: value for name, value in asdict(new).items() if before.get(name) != value}
-    untouched = {name: value for name, value in changes.items() if getattr(cron, name) == before.get(name)}
-    if not changes and cron.declared and cron.retired_at is None:
+    wanted, was_declared = asdict(new), isinstance(cron.declared, dict)
+    said = cron.declared if was_declared else wanted  # made at run time: what it is counts as an operator's
+    before = {name: said.get(name, getattr(cron, name)) for name in wanted}
+    changes = {name: value for name, value in wanted.items() if value != before[name]}
+    if was_declared and not changes and (cron.deleted or cron.retired_at is None):
         return False
-    current = {name: getattr(cron, name) for name in asdict(new)}
-    cron.declared = asdict(new)
-    _apply(cron, Declaration(**(current | untouched)))
+    untouched = {name: value for name, value in changes.items() if getattr(cron, name) == before[name]}
+    cron.declared = wanted
+    if cron.deleted:
+        cron.save()
+        return False
+    _apply(cron, untouched)
     return True
 
 
-def _apply(cron: Cron, wanted: Declaration) -> None:
+def _apply(cron: Cron, changes: dict[str, Any]) -> None:
+    """Change a cron as the code says; what was retired ticks again, and what was broken is tried again."""
     when, was_paused = (cron.spec, cron.timezone), cron.paused
-    for name, value in asdict(wanted).items():
-        setattr(cron, name, value)
+    for name in changes.keys() & Declaration.__dataclass_fields__.keys():
+        setattr(cron, name, changes[name])
     resumed = was_paused and not cron.paused
     moved = resumed or when != (cron.spec, cron.timezone) or cron.retired_at or cron.broken
-    if moved or cron.next_tick_at is None:
-        cron.next_tick_at = _next(cron, clock.now())
     if resumed:
-        cron.paused_reason, cron.paused_at = "", None
-    cron.retired_at, cron.broken = None, ""
+        _end_pause(cron)
+    cron.retired_at, cron.deleted, cron.broken = None, False, ""
+    try:
+        if moved or cron.next_tick_at is None:
+            _restart(cron)
+    except InvalidSchedule as error:  # what an operator wrote by hand, and the code has left alone
+        cron.broken = str(error)
     cron.save()
+
+
+def _restart(cron: Cron) -> None:
+    """Let it tick from its next future instant on; a pause whose time has come is over."""
+    now = clock.now()
+    cron.next_tick_at = _next(cron, now)
+    if cron.paused_until is not None and cron.paused_until <= now:
+        _end_pause(cron)
+
+
+def _end_pause(cron: Cron) -> None:
+    cron.paused, cron.paused_reason, cron.paused_at, cron.paused_until = False, "", None, None
 
 
 def _next(cron: Cron, after: datetime) -> datetime:
     return schedules.following(schedules.parse(cron.spec, cron.timezone), after, cron.anchor)
-
-
-def _locked(name: str) -> Cron:
-    cron = Cron.objects.select_for_update(of=("self",)).filter(key=name).first()
-    if cron is None:
-        raise NotFound(f"no cron is named {name!r}")
-    return cron

@@ -118,7 +118,7 @@ def cleanup(older_than: float | timedelta, states: Sequence[str] = FINAL, fn: Fu
     if not set(states) <= set(FINAL):
         raise InvalidOption(f"only finished jobs are removed: states are of {', '.join(FINAL)}")
     before = clock.now() - timedelta(seconds=calls.delay_seconds(older_than))
-    old = Job.objects.filter(state__in=states, finished_at__lt=before).order_by("finished_at")
+    old = Job.objects.filter(state__in=states, finished_at__lt=before, waits_for=None).order_by("finished_at")
     old = old if fn is None else old.filter(name=functions.get(fn).name)
     removed = 0
     while batch := list(old.values_list("pk", flat=True)[:BATCH]):

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
-from itertools import islice
+from itertools import islice, pairwise
 from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
@@ -22,7 +22,16 @@ from scheduling.exceptions import InvalidSchedule
 SHORTEST = timedelta(seconds=1)
 MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
 LONGEST = timedelta(days=366 * 10)
+LONGEST_EXPRESSION = 100  # characters
 ANY_TIME = datetime(2024, 1, 1, tzinfo=UTC)  # a leap year; what an expression means does not depend on it
+FIELDS = {
+    "minute": "0 to 59",
+    "hour": "0 to 23",
+    "day": "1 to 31, L for the last",
+    "month": "1 to 12 or JAN to DEC",
+    "weekday": "0 (Sunday) to 6 or SUN to SAT",
+}
+"""Of a cron expression, with what they take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +46,11 @@ class Interval:
         while True:
             yield anchor + steps * self.every
             steps += 1
+
+    def count(self, after: datetime, until: datetime, anchor: datetime) -> int:
+        """How many instants there are after `after` and not after `until`."""
+        first, last = (max((moment - anchor) // self.every, -1) for moment in (after, until))
+        return max(last - first, 0)
 
     @property
     def spec(self) -> str:
@@ -102,6 +116,26 @@ class CronTimes:
             shown += MINUTE
         return shown.astimezone(UTC)
 
+    def count(self, after: datetime, until: datetime, anchor: datetime) -> int:
+        """How many instants there are after `after` and not after `until`: reckoned, but for days of clock changes."""
+        if until <= after:
+            return 0
+        sim = CronSim(self.expression, ANY_TIME)
+        start, end = after.astimezone(self.zone), until.astimezone(self.zone)
+        days = (start.date() + timedelta(days=n) for n in range((end.date() - start.date()).days + 1))
+        return sum(self._count_of_day(sim, day, start, end) for day in days)
+
+    def _count_of_day(self, sim: CronSim, day: date, start: datetime, end: datetime) -> int:
+        begins, ends = (datetime.combine(day + timedelta(days=n), time(), self.zone) for n in (0, 1))
+        if begins.utcoffset() != ends.utcoffset():
+            first, last = (moment.astimezone(UTC) - timedelta(microseconds=1) for moment in (begins, ends))
+            after, until = max(first, start.astimezone(UTC)), min(last, end.astimezone(UTC))
+            return len(upcoming(self, after=after, anchor=after, until=until))
+        if day.month not in sim.months or not sim.match_day(day):
+            return 0
+        before = _up_to(sim, start.time()) if day == start.date() else 0
+        return (_up_to(sim, end.time()) if day == end.date() else len(sim.hours) * len(sim.minutes)) - before
+
     @property
     def spec(self) -> str:
         """As it is stored."""
@@ -153,6 +187,14 @@ def upcoming(
     return found
 
 
+def between(schedule: Schedule, start: datetime, end: datetime, *, anchor: datetime, n: int) -> list[datetime]:
+    """The first `n` ticks from `start` up to, not including, `end`; an interval's before its anchor too."""
+    if isinstance(schedule, Interval) and start < anchor:
+        anchor -= schedule.every * ((anchor - start) // schedule.every + 1)
+    moment = timedelta(microseconds=1)
+    return upcoming(schedule, after=start - moment, until=end - moment, anchor=anchor, n=n)
+
+
 def newest(schedule: Schedule, *, after: datetime, until: datetime, anchor: datetime, n: int) -> list[datetime]:
     """The last `n` ticks after `after` and not after `until`, however many there were before them."""
     window = timedelta(hours=1)
@@ -164,14 +206,38 @@ def newest(schedule: Schedule, *, after: datetime, until: datetime, anchor: date
         window *= 4
 
 
+def shortest_gap(schedule: Schedule) -> timedelta:
+    """The shortest time between two ticks, as far as a day shows it; a day where they are further apart."""
+    if isinstance(schedule, Interval):
+        return min(schedule.every, DAY)
+    first = following(schedule, ANY_TIME, ANY_TIME)
+    times = upcoming(schedule, after=first, anchor=ANY_TIME, until=first + DAY, n=24 * 60)
+    return min((later - sooner for sooner, later in pairwise([first, *times])), default=DAY)
+
+
 def following(schedule: Schedule, after: datetime, anchor: datetime) -> datetime:
     """The first tick after a moment."""
-    return upcoming(schedule, after=after, anchor=anchor, n=1)[0]
+    return _following(schedule, after) if isinstance(schedule, CronTimes) else next(schedule.ticks(after, anchor))
+
+
+@lru_cache(maxsize=4096)
+def _following(schedule: CronTimes, after: datetime) -> datetime:
+    """Remembered, as of many crons of one expression each asks for the same."""
+    return next(schedule.ticks(after, after))
+
+
+def _up_to(sim: CronSim, moment: time) -> int:
+    """How many times of a day that matches are not after a time of day."""
+    hours = sum(hour < moment.hour for hour in sim.hours)
+    minutes = sum(minute <= moment.minute for minute in sim.minutes)
+    return hours * len(sim.minutes) + (minutes if moment.hour in sim.hours else 0)
 
 
 def _interval(every: timedelta) -> Interval:
     if not SHORTEST <= every <= LONGEST:
-        raise InvalidSchedule(f"an interval is from 1 second to 10 years, not {every}")
+        raise InvalidSchedule(
+            f"an interval is from 1 second to 10 years, not {every.total_seconds():g} s: write 1 or more seconds"
+        )
     return Interval(every)
 
 
@@ -180,16 +246,30 @@ def _cron(expression: str, timezone: str) -> CronTimes:
     fields = expression.split()
     if len(fields) != 5:
         raise InvalidSchedule(
-            f"{expression!r} has {len(fields)} fields: a cron expression has five (minute, hour, day, month, weekday)"
+            f"{expression!r} has {len(fields)} fields: a cron expression has five (minute, hour, day, month, weekday), "
+            "like '*/5 * * * *'; what runs by the second is an interval, written as a number of seconds"
         )
     times = CronTimes(" ".join(fields), zone(timezone))
+    if len(times.expression) > LONGEST_EXPRESSION:
+        raise InvalidSchedule(
+            f"{expression!r} is longer than {LONGEST_EXPRESSION} characters: write ranges (0-59) and steps (*/5)"
+        )
     try:
         next(CronSim(times.expression, ANY_TIME))
-    except CronSimError as error:
-        raise InvalidSchedule(f"{expression!r} is no cron expression: {error}") from error
-    except StopIteration:
-        raise InvalidSchedule(f"{expression!r}: that date never comes") from None
+    except (CronSimError, StopIteration) as error:
+        raise InvalidSchedule(f"{expression!r} is no cron expression: {_whats_wrong(fields)}") from error
     return times
+
+
+def _whats_wrong(fields: list[str]) -> str:
+    """The first field that cannot be read by itself; where all can, no date has them all."""
+    for place, (name, values) in enumerate(FIELDS.items()):
+        alone = ["*"] * place + [fields[place]] + ["*"] * (4 - place)
+        try:
+            CronSim(" ".join(alone), ANY_TIME)
+        except CronSimError:
+            return f"its {name} is {fields[place]!r}; write {values}, lists like 1,15, ranges like 1-5, steps like */5"
+    return "that date never comes; for the last day of a month write L, as in '0 0 L * *'"
 
 
 def _is_number(text: str) -> bool:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
+from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.views.main import ChangeList
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -19,14 +21,15 @@ from django.utils.safestring import SafeString
 
 from scheduling import crons
 from scheduling.admin import cron_page, display
-from scheduling.admin.base import MOST_AT_ONCE, ReadOnlyAdmin, VerbsAdmin
-from scheduling.admin.cron_form import FIELDS, CronForm, write
+from scheduling.admin.base import MOST_AT_ONCE, ReadOnlyAdmin
+from scheduling.admin.cron_asks import AskingVerbs
+from scheduling.admin.cron_form import FIELDS, CronForm
 from scheduling.admin.runs import last_runs, strip
 from scheduling.conf import conf
 from scheduling.exceptions import SchedulingError
 from scheduling.models import Cron
 
-MOST_REASON = 200  # characters
+UNTIL = forms.DateTimeField(required=False)
 
 
 class CronList(ChangeList):
@@ -40,7 +43,7 @@ class CronList(ChangeList):
         runs = last_runs([cron.key for cron in listed])
         for cron in listed:
             cron.runs = runs[cron.key]
-            verbs = ("run_now", "resume" if cron.paused else "pause")
+            verbs = () if cron.deleted else ("run_now", "resume" if cron.paused else "pause")
             cron.buttons = self.model_admin.buttons(request, cron, *verbs)
         self.result_list = listed
         self.full_result_count = self.result_count
@@ -65,7 +68,7 @@ class ByStatus(admin.SimpleListFilter):
 
 
 @admin.register(Cron)
-class CronAdmin(VerbsAdmin, ReadOnlyAdmin):
+class CronAdmin(AskingVerbs, ReadOnlyAdmin):
     """Crons are declared in code or registered at run time; here they are watched, steered and tuned."""
 
     form = CronForm
@@ -80,10 +83,14 @@ class CronAdmin(VerbsAdmin, ReadOnlyAdmin):
     actions = ("run_now", "pause", "resume")
     verbs = {
         "run_now": "Run now",
+        "run_with": "Run with…",
+        "backfill": "Backfill…",
         "pause": "Pause…",
         "resume": "Resume",
         "reset": "Reset to the code",
     }
+    of_one = {"run_with": "run", "backfill": "run", "reset": "change"}
+    """Buttons of one cron's page that are not in the list's menu, with what they take permission to do."""
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return CronList
@@ -119,21 +126,24 @@ class CronAdmin(VerbsAdmin, ReadOnlyAdmin):
         return request.user.has_perm("scheduling.pause_cron")
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
-        """Also `reset`, which is a button of one cron's page and not in the list's menu."""
+        """Also those of one cron, outside of the list."""
         actions: dict[str, Any] = dict(super().get_actions(request))
-        in_list = request.resolver_match and request.resolver_match.url_name == "scheduling_cron_changelist"
-        if not in_list and self.has_change_permission(request):
-            actions["reset"] = (CronAdmin.reset, "reset", "")
+        if request.resolver_match and request.resolver_match.url_name == "scheduling_cron_changelist":
+            return actions
+        for verb, permission in self.of_one.items():
+            if getattr(self, f"has_{permission}_permission")(request):
+                actions[verb] = (getattr(CronAdmin, verb), verb, "")
         return actions
 
     def page(self, request: HttpRequest, obj: Cron) -> dict[str, Any]:
         context = cron_page.page(obj, obj.looked_at)
-        verbs = ["run_now", "resume" if obj.paused else "pause"] + (["reset"] if context["differences"] else [])
+        verbs = [] if obj.deleted else ["run_now", "run_with", "backfill", "resume" if obj.paused else "pause"]
+        verbs += ["reset"] if obj.deleted or context["differences"] else []
         return context | {"buttons": self.buttons(request, obj, *verbs)}
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         """Write only what was changed, into the row as it is now: a tick may have moved it meanwhile."""
-        cron = write(obj.pk, {name: form.cleaned_data[name] for name in form.changed_data})
+        cron = crons.edit(obj.key, **form.changes())
         if {"spec", "timezone"} & set(form.changed_data) and cron.next_tick_at:
             self.message_user(request, f"Next run: {cron.next_tick_at:%Y-%m-%d %H:%M:%S} UTC.")
 
@@ -142,13 +152,13 @@ class CronAdmin(VerbsAdmin, ReadOnlyAdmin):
         """Run each now, paused or not, unless its overlap rule refuses."""
         for cron in queryset[:MOST_AT_ONCE]:
             try:
-                self._run(request, cron)
+                self.run_one(request, cron)
             except SchedulingError as error:
                 self.message_user(request, f"Not run: {cron}: {error}.", messages.ERROR)
 
-    def _run(self, request: HttpRequest, cron: Cron) -> None:
+    def run_one(self, request: HttpRequest, cron: Cron, args: Any = None) -> None:
         with transaction.atomic(using=conf().database):
-            job = crons.run_now(cron.key)
+            job = crons.run_now(cron.key, args)
             if job:
                 self.log_change(request, cron, f"Run now as #{job.pk}.")
         if job is None:
@@ -160,30 +170,42 @@ class CronAdmin(VerbsAdmin, ReadOnlyAdmin):
 
     @admin.action(permissions=["pause"], description="Pause selected crons…")
     def pause(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
-        """Ask for a reason on a page of its own, then pause."""
-        paused = list(queryset[:MOST_AT_ONCE])
-        reason = request.POST.get("reason", "").strip()
-        if not reason:
-            context = self.admin_site.each_context(request) | {
-                "title": "Pause crons" if len(paused) > 1 else f"Pause {paused[0]}" if paused else "Pause",
-                "opts": self.opts,
-                "crons": paused,
-                "asked": "reason" in request.POST,
-                "most": MOST_REASON,
-                "media": self.media,
-            }
-            return TemplateResponse(request, "admin/scheduling/cron/pause.html", context)
+        """Ask for a reason (and when it is to end) on a page of its own, then pause."""
+        paused = list(queryset.filter(deleted=False)[:MOST_AT_ONCE])
+        reason, until = (request.POST.get(name, "").strip() for name in ("reason", "until"))
+        error = ""
+        if reason:
+            try:
+                with transaction.atomic(using=conf().database):
+                    self._pause(request, paused, reason, UNTIL.clean(until))
+            except (SchedulingError, ValidationError) as refused:
+                error = " ".join(getattr(refused, "messages", [str(refused)]))
+            else:
+                self.message_user(request, f"Paused: {', '.join(map(str, paused))}.")
+                return None
+        context = self.admin_site.each_context(request) | {
+            "title": "Pause crons" if len(paused) > 1 else f"Pause {paused[0]}" if paused else "Pause",
+            "opts": self.opts,
+            "crons": paused,
+            "asked": "reason" in request.POST and not reason,
+            "reason": reason,
+            "until": until,
+            "error": error,
+            "most": crons.MOST_REASON,
+            "media": self.media,
+        }
+        return TemplateResponse(request, "admin/scheduling/cron/pause.html", context)
+
+    def _pause(self, request: HttpRequest, paused: Iterable[Cron], reason: str, until: datetime | None) -> None:
         for cron in paused:
-            with transaction.atomic(using=conf().database):
-                crons.pause(cron.key, reason)
-                self.log_change(request, cron, f"Paused: {reason[:MOST_REASON]}")
-        self.message_user(request, f"Paused: {', '.join(map(str, paused))}.")
-        return None
+            crons.pause(cron.key, reason, until)
+            ends = f" (until {until:%Y-%m-%d %H:%M} UTC)" if until else ""
+            self.log_change(request, cron, f"Paused{ends}: {reason[: crons.MOST_REASON]}")
 
     @admin.action(permissions=["pause"], description="Resume selected crons")
     def resume(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
         """Let those that are paused tick again, from their next future instant."""
-        resumed = list(queryset.filter(paused=True)[:MOST_AT_ONCE])
+        resumed = list(queryset.filter(paused=True, deleted=False)[:MOST_AT_ONCE])
         for cron in resumed:
             with transaction.atomic(using=conf().database):
                 crons.resume(cron.key)

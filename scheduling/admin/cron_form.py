@@ -1,4 +1,4 @@
-"""The form by which operators change a cron, and how the change is written."""
+"""The form by which operators change a cron."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.core.exceptions import ValidationError
-from django.db import transaction
 
-from scheduling import clock, functions, jsontext, schedules
-from scheduling.conf import conf
-from scheduling.exceptions import InvalidSchedule, SchedulingError
+from scheduling import crons
+from scheduling.declarations import CHECKS, checked
+from scheduling.exceptions import InvalidArguments, InvalidSchedule, NotFound, SchedulingError
 from scheduling.models import Cron
 
 if TYPE_CHECKING:
@@ -19,7 +18,23 @@ if TYPE_CHECKING:
 else:
     CronModelForm = forms.ModelForm
 
-FIELDS = ("spec", "timezone", "overlap", "catch_up", "arguments", "priority", "description")
+FIELDS = (
+    "spec",
+    "timezone",
+    "overlap",
+    "catch_up",
+    "arguments",
+    "jitter",
+    "timeout",
+    "priority",
+    "alert_after",
+    "fresh_within",
+    "description",
+)
+WORDS = {column: word for word, column in crons.COLUMNS.items()}
+"""What edit() calls the fields that have another name in the row."""
+PLACES = {InvalidSchedule: "spec", InvalidArguments: "arguments", NotFound: "arguments"}
+"""The field to blame where all are right by themselves; else the jitter, which is too long for the schedule."""
 OVERLAP = {
     "skip": "skip: the tick does not run",
     "queue": "queue: one run waits for its end",
@@ -58,6 +73,20 @@ class CronForm(CronModelForm):
         help_text="A JSON object with the function's arguments by name.",
         widget=forms.Textarea(attrs={"rows": 4, "class": "vLargeTextField code", "spellcheck": "false"}),
     )
+    jitter = forms.FloatField(
+        help_text="Seconds: a run starts at random up to so long after its tick, so that not all start at once."
+    )
+    timeout = forms.FloatField(
+        required=False, help_text="Seconds that an attempt may run. Empty: as the function says."
+    )
+    alert_after = forms.IntegerField(
+        required=False, label="Alert after", help_text="So many failures in a row are an alert. Empty: no alert."
+    )
+    fresh_within = forms.FloatField(
+        required=False,
+        label="Fresh within",
+        help_text="Seconds within which a run is expected to succeed. Empty: whenever.",
+    )
     priority = forms.IntegerField(min_value=-100, max_value=100, help_text="From -100 to 100; higher runs first.")
     description = forms.CharField(
         required=False, widget=forms.Textarea(attrs={"rows": 2, "class": "vLargeTextField"}), help_text="For operators."
@@ -67,43 +96,27 @@ class CronForm(CronModelForm):
         model = Cron
         fields = FIELDS
 
-    def clean_timezone(self) -> str:
-        try:
-            return str(schedules.zone(self.cleaned_data["timezone"]).key)
-        except InvalidSchedule as error:
-            raise ValidationError(str(error)) from error
-
     def clean_arguments(self) -> Any:
         given = self.cleaned_data["arguments"]
         if given is not None and not isinstance(given, Mapping):
             raise ValidationError('The arguments are a JSON object, like {"exchange": "opinion"}.')
-        try:
-            return jsontext.loads(functions.schedulable(self.instance.function).store(given))
-        except SchedulingError as error:
-            raise ValidationError(str(error)) from error
+        return given
 
     def clean(self) -> dict[str, Any]:
+        """Each field by itself, and then all together, as crons.edit() does it."""
         values = super().clean() or self.cleaned_data
-        if "spec" in values and "timezone" in values:
+        for name in values.keys() & CHECKS.keys():
             try:
-                values["spec"] = schedules.parse(values["spec"], values["timezone"]).spec
-            except InvalidSchedule as error:
-                self.add_error("spec", str(error))
+                values[name] = checked(name, values[name])
+            except SchedulingError as error:
+                self.add_error(name, str(error))
+        if not self.errors:
+            try:
+                crons.edited(self.instance, self.changes())
+            except SchedulingError as error:
+                self.add_error(PLACES.get(type(error), "jitter"), str(error))
         return values
 
-
-def write(cron_id: int, changes: Mapping[str, Any]) -> Cron:
-    """Write checked changes into the cron's row as it is now, and nothing else of it.
-
-    A new schedule ticks next at its next instant, and what was broken is taken to be mended.
-    """
-    with transaction.atomic(using=conf().database):
-        cron: Cron = Cron.objects.select_for_update(of=("self",)).get(pk=cron_id)
-        for name, value in changes.items():
-            setattr(cron, name, value)
-        if cron.retired_at is None and (changes.keys() & {"spec", "timezone"} or cron.broken):
-            schedule = schedules.parse(cron.spec, cron.timezone)
-            cron.next_tick_at = schedules.following(schedule, clock.now(), cron.anchor)
-        cron.broken = ""
-        cron.save()
-    return cron
+    def changes(self) -> dict[str, Any]:
+        """What was changed, as crons.edit() takes it."""
+        return {WORDS.get(name, name): self.cleaned_data[name] for name in self.changed_data}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import available_timezones
 
@@ -12,13 +12,20 @@ from django.utils.safestring import SafeString
 
 from scheduling import clock, crons, schedules
 from scheduling.admin import display
+from scheduling.admin.job_page import retry_words
 from scheduling.admin.runs import STRIP, last_runs, strip
-from scheduling.backoff import Retry
 from scheduling.exceptions import InvalidSchedule, SchedulingError
 from scheduling.models import Cron, Job
+from scheduling.options import retry_policy
 
 NEXT = 10  # runs ahead
-WORDS = {"spec": "schedule", "timezone": "time zone", "catch_up": "catch up", "policy": "retry"}
+WORDS = {
+    "spec": "schedule",
+    "timezone": "time zone",
+    "catch_up": "catch up",
+    "alert_after": "alert after",
+    "fresh_within": "fresh within",
+}
 
 
 def ticks(cron: Cron) -> bool:
@@ -29,12 +36,14 @@ def ticks(cron: Cron) -> bool:
 def status(cron: Cron, now: datetime) -> SafeString:
     """Active, paused (since when, and why), broken (by what), or retired."""
     if cron.retired_at is not None:
-        return display.stacked(display.badge("retired"), display.ago(cron.retired_at, now))
+        why = "deleted by hand; a reset brings it back" if cron.deleted else "no installed app declares it"
+        return display.stacked(display.badge("retired"), why, display.ago(cron.retired_at, now))
     if cron.broken:
         return display.stacked(display.badge("broken"), format_html('<span class="error-line">{}</span>', cron.broken))
     if cron.paused:
         since = display.ago(cron.paused_at, now) if cron.paused_at else ""
-        return display.stacked(display.badge("paused"), cron.paused_reason, since)
+        ends = format_html("until {}", display.moment(cron.paused_until, now)) if cron.paused_until else ""
+        return display.stacked(display.badge("paused"), cron.paused_reason, since, ends)
     return display.badge("active")
 
 
@@ -68,6 +77,7 @@ def page(cron: Cron, now: datetime) -> dict[str, Any]:
         "now": now,
         "status": status(cron, now),
         "words": crons.describe(cron),
+        "options": options(cron),
         "ticks": ticks(cron),
         "next_runs": next_runs(cron, now),
         "runs": [_run(run, now) for run in runs],
@@ -118,11 +128,35 @@ def differences(cron: Cron) -> list[dict[str, str]]:
 
 
 def _value(name: str, value: Any) -> str:
-    if name == "policy" and isinstance(value, Mapping):
-        from scheduling.admin.job_page import retry_words
-
-        return retry_words(Retry(**value["retry"]) if value.get("retry") else None)
+    if name == "retry":
+        return _retry(value)
     return value if isinstance(value, str) else display.pretty(value)
+
+
+def _retry(value: Any) -> str:
+    """A stored retry policy in words."""
+    if value is None:
+        return "As the function says."
+    try:
+        return retry_words(retry_policy(value))
+    except (SchedulingError, TypeError):
+        return display.pretty(value)  # somebody wrote it by hand
+
+
+def options(cron: Cron) -> list[tuple[str, str]]:
+    """What is said of its runs, as far as anything is: names with values."""
+    shown = [
+        ("Starts within", _seconds(cron.jitter) if cron.jitter else ""),
+        ("Retry", "" if cron.retry is None else _retry(cron.retry)),
+        ("Timeout of an attempt", _seconds(cron.timeout)),
+        ("Alert after", "" if cron.alert_after is None else f"{cron.alert_after} failures in a row"),
+        ("Expected to succeed within", _seconds(cron.fresh_within)),
+    ]
+    return [(name, value) for name, value in shown if value]
+
+
+def _seconds(value: float | None) -> str:
+    return "" if value is None else display.duration(timedelta(seconds=value))
 
 
 def _in_zone(times: Sequence[datetime], timezone: str, now: datetime) -> list[dict[str, Any]]:

@@ -47,7 +47,8 @@ def status(job: Job, now: datetime) -> str:
     """Where a job stands, in a sentence."""
     if job.state == State.PENDING:
         if job.waits_for_id is not None:
-            return f"It waits for the end of #{job.waits_for_id}, which has the same key."
+            why = "which is before it in its backfill" if job.backfill else "which has the same key"
+            return f"It waits for the end of #{job.waits_for_id}, {why}."
         if job.run_at > now:
             again = " again" if job.attempt else ""
             return f"It runs{again} {display.relative(now - job.run_at)}."

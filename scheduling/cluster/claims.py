@@ -50,10 +50,7 @@ WITH RECURSIVE line(lane, priority, nth) AS (
     FROM head WHERE id IS NOT NULL
 )
 SELECT
-    EXISTS (
-        SELECT 1 FROM scheduling_cron
-        WHERE next_tick_at <= {{now}} AND NOT paused AND retired_at IS NULL AND broken = ''
-    ),
+    (SELECT min(due_at) FROM scheduling_cron) <= {{now}},
     EXISTS (SELECT 1 FROM scheduling_pause WHERE kind = 'everything' AND (until IS NULL OR until > {{now}})),
     (SELECT count(*) FROM line), (SELECT max(lane) FROM line),
     lane, priority, run_at, id, room
@@ -71,7 +68,7 @@ SET state = 'in_progress', claim = claim + 1, attempt = attempt + 1, host_id = %
     started_at = NULL, reserved = false
 FROM due WHERE id = due_id
 RETURNING id, name, args, claim, attempt, crashes, policy, scheduled_for, run_at,
-    on_complete || coalesce(key, '') <> ''
+    on_complete || coalesce(key, '') <> '' OR backfill
 """  # noqa: S608 - materialized: in a join its LIMIT would be taken more than once; coalesce: SQLite 3.40 gives 1 for
 # `key IS NOT NULL` in a RETURNING, whatever the key is
 ROOM = f"""

@@ -7,52 +7,64 @@ cannot be read is marked as broken and stops nobody else.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import DataError, IntegrityError, transaction
 
-from scheduling import clock, functions, jsontext, lanes, schedules
+from scheduling import backoff, calls, clock, functions, jsontext, lanes
 from scheduling.cluster.errors import first_line
 from scheduling.cluster.lists import NAMES
+from scheduling.cluster.ticks import ON_TIME, Decision, Due, decide
 from scheduling.conf import conf
 from scheduling.exceptions import InvalidSchedule, NotFound
-from scheduling.models import CatchUp, Cron, Overlap, State
+from scheduling.models import Cron, State
 from scheduling.models.insert import NewJob, insert
 from scheduling.redaction import redact
 
 logger = logging.getLogger("scheduling")
 
-ON_TIME = timedelta(seconds=5)  # a tick that is later than this was missed
-COUNTED = 10_000  # missed ticks are counted up to here
 AT_ONCE = 1_000  # crons in one transaction
 
 COLUMNS = (
-    "schedule_ptr_id, key, function, arguments, spec, timezone, overlap, catch_up, policy, priority, anchor, "
-    "next_tick_at"
-)
+    "schedule_ptr_id, key, function, arguments, spec, timezone, overlap, catch_up, jitter, retry, timeout, priority, "
+    "paused, coalesce(anchor, NULL), coalesce(next_tick_at, NULL), coalesce(paused_until, NULL)"
+)  # as expressions SQLite gives times as text: one that is none then spoils only its own row
 DUE = f"""
-SELECT {COLUMNS}, {{now}} FROM scheduling_cron
-WHERE next_tick_at <= {{now}} AND NOT paused AND retired_at IS NULL AND broken = '' {{allowed}}
-ORDER BY next_tick_at LIMIT {AT_ONCE} {{lock}}
+SELECT {COLUMNS}, (SELECT {{now}}) FROM scheduling_cron
+WHERE due_at <= (SELECT {{now}}) {{allowed}} AND NOT (
+    catch_up = 'all' AND overlap <> 'allow' AND NOT paused AND next_tick_at < (SELECT {{late}}) AND (
+        SELECT count(*) FROM scheduling_job AS job
+        WHERE job.cron = scheduling_cron.key AND job.state IN ('pending', 'in_progress') AND NOT job.backfill
+    ) >= CASE overlap WHEN 'queue' THEN 2 ELSE 1 END
+)
+ORDER BY due_at LIMIT {AT_ONCE} {{lock}}
 """  # noqa: S608
+"""Those with missed ticks to run one by one that wait for a run to end are left out: they would fill the LIMIT."""
 LOCK = {"postgresql": "FOR UPDATE SKIP LOCKED", "sqlite": ""}
-UNFINISHED = """
-SELECT cron, count(*), min(id) FROM scheduling_job
-WHERE cron IN ({names}) AND state IN ('pending', 'in_progress') GROUP BY cron
-"""
-LAST_SKIPPED = """
-SELECT id, result FROM scheduling_job WHERE cron = %s AND state = 'skipped' AND id > %s ORDER BY id DESC LIMIT 1
+STANDING = """
+SELECT unfinished.cron, runs, record.id, record.result FROM (
+    SELECT cron, count(*) AS runs, min(id) AS oldest FROM scheduling_job
+    WHERE cron IN ({names}) AND state IN ('pending', 'in_progress') AND NOT backfill GROUP BY cron
+) AS unfinished
+LEFT JOIN scheduling_job AS record ON record.id = (
+    SELECT max(id) FROM scheduling_job AS skipped
+    WHERE skipped.cron = unfinished.cron AND skipped.state = 'skipped' AND skipped.id > unfinished.oldest
+)
 """
 MOVE = {
     "postgresql": """
-        UPDATE scheduling_cron AS cron SET next_tick_at = new.next, last_tick_at = new.last
+        UPDATE scheduling_cron AS cron SET next_tick_at = new.next, last_tick_at = coalesce(new.last, last_tick_at),
+            paused = false, paused_reason = '', paused_at = NULL, paused_until = NULL
         FROM json_to_recordset(%s::json) AS new(id bigint, next timestamptz, last timestamptz)
         WHERE cron.schedule_ptr_id = new.id""",
     "sqlite": """
-        UPDATE scheduling_cron AS cron SET next_tick_at = new.value ->> 'next', last_tick_at = new.value ->> 'last'
+        UPDATE scheduling_cron AS cron SET next_tick_at = new.value ->> 'next',
+            last_tick_at = coalesce(new.value ->> 'last', last_tick_at),
+            paused = false, paused_reason = '', paused_at = NULL, paused_until = NULL
         FROM json_each(%s) AS new WHERE cron.schedule_ptr_id = new.value ->> 'id'""",
 }
 PROJECT = {
@@ -63,45 +75,27 @@ PROJECT = {
         UPDATE django_q_schedule AS schedule SET next_run = new.value ->> 'next'
         FROM json_each(%s) AS new WHERE schedule.id = new.value ->> 'id'""",
 }
-
-NEXT_TICK = """
-SELECT min(next_tick_at) FROM scheduling_cron
-WHERE next_tick_at > %s AND NOT paused AND retired_at IS NULL AND broken = '' {allowed}
-"""
+COUNT_UP = {
+    "postgresql": """
+        UPDATE scheduling_job AS job SET result = new.result
+        FROM json_to_recordset(%s::json) AS new(id bigint, result text) WHERE job.id = new.id""",
+    "sqlite": """
+        UPDATE scheduling_job AS job SET result = new.value ->> 'result'
+        FROM json_each(%s) AS new WHERE job.id = new.value ->> 'id'""",
+}
+NEXT_TICK = "SELECT min(due_at) FROM scheduling_cron WHERE due_at > %s {allowed}"
 
 only_declared: set[str] | None = None
 """Inside testing.clock(): the declared crons that may tick; None outside: all."""
 
 
 @dataclass(frozen=True, slots=True)
-class Due:
-    """A cron whose tick has come, as its row says; JSON is text still."""
+class Standing:
+    """The unfinished runs of a cron, and the record of ticks that were skipped since the oldest of them began."""
 
-    id: int
-    key: str
-    function: str
-    arguments: str
-    spec: str
-    timezone: str
-    overlap: str
-    catch_up: str
-    policy: str | None
-    priority: int
-    anchor: datetime
-    next_tick_at: datetime
-    now: datetime
-
-
-@dataclass(slots=True)
-class Decision:
-    """What is made of a cron's due ticks."""
-
-    due: Due
-    run: datetime | None = None
-    skipped: Sequence[datetime] = ()
-    why: str = ""
-    next_tick_at: datetime | None = None
-    """None: it stays as it is, until a run has ended."""
+    runs: int = 0
+    record: int | None = None
+    result: str | None = None
 
 
 def next_tick(after: datetime) -> datetime | None:
@@ -113,7 +107,7 @@ def next_tick(after: datetime) -> datetime | None:
 
 
 def tick() -> int:
-    """Decide every due tick, in one transaction, and give how many jobs were made.
+    """Decide every due tick, in one transaction, and give how many crons have moved on.
 
     Where that fails each cron is decided by itself, so that the row to blame is marked as broken alone.
     """
@@ -122,86 +116,48 @@ def tick() -> int:
             return _tick(_due())
     except (DataError, IntegrityError) as error:
         logger.warning("cron.one_by_one: %s", first_line(error))
-    made = 0
+    moved = 0
     with transaction.atomic(using=conf().database):
         for cron in _due():
             try:
                 with transaction.atomic(using=conf().database):
-                    made += _tick([cron])
+                    moved += _tick([cron])
             except (DataError, IntegrityError) as error:
-                _break(cron, error)
-    return made
+                _break(cron.id, cron.key, error)
+    return moved
 
 
 def _tick(due: list[Due]) -> int:
-    unfinished = _unfinished([cron.key for cron in due])
-    decisions = [made for cron in due if (made := _decided(cron, *unfinished.get(cron.key, (0, 0))))]
-    jobs = insert([_job(d) for d in decisions if d.run], skip_duplicates=True)
+    standing = _standing([cron.key for cron in due])
+    decisions = [made for cron in due if (made := _decided(cron, standing[cron.key].runs))]
+    insert([decision.job for decision in decisions if decision.job], skip_duplicates=True)
+    _record_skipped([decision for decision in decisions if decision.skipped], standing)
+    _move(decisions)
     for decision in decisions:
-        if decision.skipped:
-            _record_skipped(decision, unfinished.get(decision.due.key, (0, 0))[1])
-    _move([d for d in decisions if d.next_tick_at])
-    for decision in decisions:
-        logger.debug("cron.ticked cron=%s run=%s skipped=%s", decision.due.key, decision.run, len(decision.skipped))
-    return len(jobs)
-
-
-def decide(due: Due, unfinished: int) -> Decision:
-    """What to make of the ticks of one cron that have passed, given how many runs of it have not ended.
-
-    Raises InvalidSchedule where its row cannot be read.
-    """
-    schedule = schedules.parse(due.spec, due.timezone)
-    _check_json(due)
-    room = Overlap(due.overlap).has_room(unfinished)
-    missed = due.now - due.next_tick_at > ON_TIME
-    one_by_one = missed and due.catch_up == CatchUp.ALL
-    if one_by_one and not room:
-        return Decision(due)
-    later = schedules.upcoming(schedule, after=due.next_tick_at, anchor=due.anchor, until=due.now, n=COUNTED)
-    ticks = [due.next_tick_at, *later]
-    future = schedules.following(schedule, due.now, due.anchor)
-    if one_by_one:
-        return _one_by_one(due, schedule, ticks, future)
-    if not room:
-        return Decision(due, None, ticks, "the run before had not ended", future)
-    if missed and due.catch_up == CatchUp.NONE:
-        on_time = due.now - ticks[-1] <= ON_TIME
-        return Decision(due, ticks[-1] if on_time else None, ticks[:-1] if on_time else ticks, _MISSED, future)
-    return Decision(due, ticks[0], ticks[1:], _MISSED, future)
-
-
-_MISSED = "nothing ran at that time"
-
-
-def _one_by_one(due: Due, schedule: schedules.Schedule, ticks: list[datetime], future: datetime) -> Decision:
-    """catch_up="all": the oldest missed tick runs when the run before it has ended; too old ones are skipped."""
-    most = conf().late_ticks
-    kept, dropped = ticks[-most:], ticks[:-most]
-    if len(ticks) > COUNTED:  # there may be more, and the newest are those to run
-        kept = schedules.newest(schedule, after=due.next_tick_at, until=due.now, anchor=due.anchor, n=most)
-    return Decision(due, kept[0], dropped, _MISSED, kept[1] if len(kept) > 1 else future)
-
-
-def _check_json(due: Due) -> None:
-    """What the row says in JSON goes into its jobs, where it must not be found unreadable."""
-    for name, text in (("arguments", due.arguments), ("policy", due.policy or "{}")):
-        try:
-            value = jsontext.loads(text)
-        except ValueError as error:
-            raise InvalidSchedule(f"its {name} are no JSON: {error}") from error
-        if not isinstance(value, dict):
-            raise InvalidSchedule(f"its {name} are no JSON object")
+        logger.debug("cron.ticked cron=%s run=%s skipped=%s", decision.due.key, decision.run, decision.skipped)
+    return len(decisions)
 
 
 def _due() -> list[Due]:
     connection = clock.database()
-    now, params = clock.sql()
+    (now, params), (late, late_params) = clock.sql(), clock.sql(-ON_TIME)
     allowed, names = _allowed()
+    statement = DUE.format(now=now, late=late, allowed=allowed, lock=LOCK[connection.vendor])
     with connection.cursor() as cursor:
-        statement = DUE.format(now=now, allowed=allowed, lock=LOCK[connection.vendor])
-        cursor.execute(statement, [*params, *params, *names])
-        return [Due(*row[:10], *(clock.from_db(value) for value in row[10:])) for row in cursor.fetchall()]
+        cursor.execute(statement, [*params, *params, *names, *late_params])
+        rows = cursor.fetchall()
+    return [due for row in rows if (due := _read(row))]
+
+
+def _read(row: Sequence[Any]) -> Due | None:
+    try:
+        due = Due(*row[:13], *(clock.from_db(value) for value in row[13:]))
+        if due.anchor is None or due.next_tick_at is None:
+            raise InvalidSchedule("its times cannot be read")
+        return due
+    except Exception as error:  # whatever somebody wrote into the row
+        _break(row[0], row[1], error)
+        return None
 
 
 def _allowed() -> tuple[str, list[str]]:
@@ -212,42 +168,48 @@ def _allowed() -> tuple[str, list[str]]:
     return f"AND (declared IS NULL OR key IN ({names}))", [jsontext.dumps(sorted(only_declared))]
 
 
-def _unfinished(keys: list[str]) -> dict[str, tuple[int, int]]:
-    """For each cron with unfinished runs: how many, and the id of the oldest."""
-    if not keys:
-        return {}
-    connection = clock.database()
-    with connection.cursor() as cursor:
-        cursor.execute(UNFINISHED.format(names=NAMES[connection.vendor]), [jsontext.dumps(keys)])
-        return {key: (count, oldest) for key, count, oldest in cursor.fetchall()}
+def _standing(keys: list[str]) -> defaultdict[str, Standing]:
+    """How it stands with the runs of each cron."""
+    found: defaultdict[str, Standing] = defaultdict(Standing)
+    if keys:
+        connection = clock.database()
+        with connection.cursor() as cursor:
+            cursor.execute(STANDING.format(names=NAMES[connection.vendor]), [jsontext.dumps(keys)])
+            found.update((key, Standing(*rest)) for key, *rest in cursor.fetchall())
+    return found
 
 
-def _decided(due: Due, unfinished: int, _oldest: int) -> Decision | None:
+def _decided(due: Due, unfinished: int) -> Decision | None:
     try:
-        return decide(due, unfinished)
+        if not isinstance(_json(due, "arguments"), dict):
+            raise InvalidSchedule("its arguments are no JSON object")
+        decision = decide(due, unfinished)
+        if decision and decision.run:
+            decision.job = _job(due, decision.run, backoff.draw())
+        return decision
     except Exception as error:  # whatever somebody wrote into the row
-        _break(due, error)
+        _break(due.id, due.key, error)
         return None
 
 
-def _break(due: Due, error: Exception) -> None:
+def _break(cron_id: int, key: str, error: Exception) -> None:
     """Mark a cron as broken: it ticks no more until it is changed or resumed."""
     words = redact(str(error).strip()) or type(error).__name__
-    Cron.objects.filter(pk=due.id).update(broken=words[:1000])
-    logger.error("cron.broken cron=%s: %s", due.key, words)
+    Cron.objects.filter(pk=cron_id).update(broken=words[:1000])
+    logger.error("cron.broken cron=%s: %s", key, words)
 
 
-def _job(decision: Decision) -> NewJob:
-    due = decision.due
+def _job(due: Due, instant: datetime, uniform: float) -> NewJob:
+    """The run of an instant, which starts at random within the jitter after it; `uniform` is in [0, 1)."""
     return NewJob(
         name=due.function,
         args=due.arguments,
-        run_at=decision.run,
+        run_at=instant + timedelta(seconds=due.jitter * uniform),
         priority=due.priority,
-        policy=due.policy,
+        policy=calls.policy(_json(due, "retry"), due.timeout),
         cron=due.key,
-        scheduled_for=decision.run,
-        **asdict(_place(due)),
+        scheduled_for=instant,
+        **vars(_place(due)),
     )
 
 
@@ -259,35 +221,58 @@ def _place(due: Due) -> lanes.Place:
         return lanes.Place()
 
 
-def _record_skipped(decision: Decision, running: int) -> None:
+def _json(due: Due, column: str) -> Any:
+    try:
+        return jsontext.loads(getattr(due, column))
+    except ValueError as error:
+        raise InvalidSchedule(f"its {column} is no JSON: {error}") from error
+
+
+def _record_skipped(decisions: list[Decision], standing: Mapping[str, Standing]) -> None:
     """One record for all ticks that pass during one run: the first makes it, the others count it up."""
-    due, count = decision.due, len(decision.skipped)
-    with clock.database().cursor() as cursor:
-        cursor.execute(LAST_SKIPPED, [due.key, running])
-        there = cursor.fetchone() if running else None
-        if there:
-            result = jsontext.dumps({"ticks": jsontext.loads(there[1])["ticks"] + count})
-            cursor.execute("UPDATE scheduling_job SET result = %s WHERE id = %s", [result, there[0]])
-            return
-    record = NewJob(
-        name=due.function,
-        args=due.arguments,
-        run_at=decision.skipped[0],
-        cron=due.key,
-        scheduled_for=decision.skipped[0],
+    counts, new = [], []
+    for decision in decisions:
+        before = standing[decision.due.key]
+        if before.record:
+            counts.append({"id": before.record, "result": _ticks(decision.skipped + _counted(before.result))})
+        else:
+            new.append(_skipped(decision))
+    if counts:
+        connection = clock.database()
+        with connection.cursor() as cursor:
+            cursor.execute(COUNT_UP[connection.vendor], [jsontext.dumps(counts)])
+    insert(new, skip_duplicates=True)
+
+
+def _skipped(decision: Decision) -> NewJob:
+    return NewJob(
+        name=decision.due.function,
+        args=decision.due.arguments,
+        run_at=decision.skipped_from,
+        cron=decision.due.key,
+        scheduled_for=decision.skipped_from,
         state=State.SKIPPED,
-        result=jsontext.dumps({"ticks": count}),
+        result=_ticks(decision.skipped),
         error=f"did not run: {decision.why}",
     )
-    insert([record], skip_duplicates=True)
+
+
+def _ticks(count: int) -> str:
+    return jsontext.dumps({"ticks": count})
+
+
+def _counted(result: str | None) -> int:
+    value = jsontext.lenient(result)
+    return int(value["ticks"]) if isinstance(value, dict) and isinstance(value.get("ticks"), int) else 0
 
 
 def _move(decisions: list[Decision]) -> None:
-    """Set the next tick of each cron, and of its django-q2 projection."""
+    """Set the next tick of each cron, and of its django-q2 projection; the pause of one that was paused is over."""
     if not decisions:
         return
-    rows: list[dict[str, Any]] = [
-        {"id": d.due.id, "next": _text(d.next_tick_at), "last": _text(d.run or d.skipped[-1])} for d in decisions
+    rows = [
+        {"id": d.due.id, "next": _text(d.next_tick_at), "last": None if d.last is None else _text(d.last)}
+        for d in decisions
     ]
     connection = clock.database()
     with connection.cursor() as cursor:
@@ -295,5 +280,5 @@ def _move(decisions: list[Decision]) -> None:
         cursor.execute(PROJECT[connection.vendor], [jsontext.dumps(rows)])
 
 
-def _text(moment: datetime | None) -> str:
+def _text(moment: datetime) -> str:
     return str(clock.to_db(moment))

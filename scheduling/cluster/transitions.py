@@ -23,6 +23,7 @@ from scheduling.models import reserved
 from scheduling.models.insert import Inserted, NewJob, insert
 from scheduling.models.job import Job, State
 
+ROW_LOCK = {"postgresql": "FOR UPDATE", "sqlite": ""}  # SQLite has one writer at a time
 NEXT_EXPIRY = """
 SELECT min(expires_at) FROM scheduling_job WHERE state = 'pending' AND attempt = 0 AND expires_at > %s
 """
@@ -41,7 +42,7 @@ UPDATE scheduling_job
 SET state = %s, result = %s, error = %s, log = %s, finished_at = {now}, process = coalesce(%s, process),
     started_at = coalesce(started_at, {began})
 WHERE id = %s AND claim = %s AND state = 'in_progress'
-RETURNING id, on_complete, context, key
+RETURNING id, on_complete, context, key, backfill, waits_for_id
 """
 
 END_ALL = """
@@ -49,7 +50,7 @@ UPDATE scheduling_job
 SET state = 'success', result = its_result, error = '', log = its_log, finished_at = {now}, process = %s,
     started_at = coalesce(started_at, {began})
 FROM ({rows}) AS ended WHERE id = its_id AND claim = its_claim AND state = 'in_progress'
-RETURNING id, on_complete, context, key
+RETURNING id, on_complete, context, key, backfill, waits_for_id
 """
 ENDED = {
     "postgresql": """
@@ -62,29 +63,48 @@ ENDED = {
 
 CANCEL = """
 UPDATE scheduling_job SET state = 'canceled', error = '', finished_at = {now}, interrupt = %s
-WHERE id IN ({ids}) AND state IN ('pending', 'in_progress')
-RETURNING id, on_complete, context, key, reserved, rate_limit, tokens
+FROM (
+    SELECT id AS found_id FROM scheduling_job
+    WHERE id IN ({ids}) AND state IN ('pending', 'in_progress') ORDER BY id {row_lock}
+) AS found
+WHERE id = found_id AND state IN ('pending', 'in_progress')
+RETURNING id, on_complete, context, key, backfill, waits_for_id, reserved, rate_limit, tokens
 """
 
 EXPIRE = """
 UPDATE scheduling_job SET state = 'canceled', error = 'expired', finished_at = {now}
 WHERE state = 'pending' AND attempt = 0 AND expires_at <= {now}
-RETURNING id, on_complete, context, key, reserved, rate_limit, tokens
+RETURNING id, on_complete, context, key, backfill, waits_for_id, reserved, rate_limit, tokens
 """
 
 REFUSE = """
 UPDATE scheduling_job SET state = 'failed', error = %s, finished_at = {now} WHERE id = %s AND state = 'pending'
-RETURNING id, on_complete, context, key
+RETURNING id, on_complete, context, key, backfill, waits_for_id
 """
 
-WAKE = "UPDATE scheduling_job SET waits_for_id = NULL WHERE waits_for_id IN ({ids})"
+WAKE = """
+WITH RECURSIVE freed(id, ended) AS (
+    SELECT id, finished_at IS NOT NULL FROM scheduling_job WHERE waits_for_id IN ({ids})
+    UNION ALL
+    SELECT next.id, next.finished_at IS NOT NULL FROM freed {next} WHERE freed.ended
+)
+UPDATE scheduling_job SET waits_for_id = NULL WHERE id IN (SELECT id FROM freed)
+RETURNING id, finished_at
+"""
+"""IS NULL is asked in Python: in a RETURNING clause SQLite 3.40 answers it wrongly."""
+NEXT = {
+    "postgresql": """
+        CROSS JOIN LATERAL (
+            SELECT id, finished_at FROM scheduling_job WHERE waits_for_id = freed.id OFFSET 0
+        ) AS next""",  # a plain join may read all that wait, at each step
+    "sqlite": "JOIN scheduling_job AS next ON next.waits_for_id = freed.id",
+}
 
 KEEP_ATTEMPT = """
 INSERT INTO scheduling_pastattempt (job_id, number, started_at, finished_at, host_id, process, error, log)
 SELECT id, attempt, coalesce(started_at, {began}), {now}, host_id, coalesce(%s, process), %s, %s
 FROM scheduling_job WHERE id = %s AND claim = %s AND state = 'in_progress' {row_lock}
 """
-ROW_LOCK = {"postgresql": "FOR UPDATE", "sqlite": ""}
 
 AGAIN = """
 UPDATE scheduling_job
@@ -170,7 +190,7 @@ def finish_all(ended: Sequence[tuple[Claim, str, Trace]]) -> bool:
     if len(found) < len(ended):
         return False
     results = {claim.id: result for claim, result, _trace in ended}
-    _ended([(*row, _outcome(State.SUCCESS, results[row[0]], "")) for row in found if row[1] or row[3]])
+    _ended([(*row, _outcome(State.SUCCESS, results[row[0]], "")) for row in found if row[1] or row[3] or row[4]])
     return True
 
 
@@ -235,7 +255,8 @@ def give_back(pairs: Sequence[tuple[int, int]]) -> set[tuple[int, int]]:
 def cancel(jobs: Sequence[int], *, interrupt: bool) -> int:
     """Cancel those of these jobs that have not ended, and give how many there were."""
     now, params = clock.sql()
-    statement = CANCEL.format(now=now, ids=IDS[clock.database().vendor])
+    vendor = clock.database().vendor
+    statement = CANCEL.format(now=now, ids=IDS[vendor], row_lock=ROW_LOCK[vendor])
     return _cancel(statement, [*params, interrupt, jsontext.dumps(jobs)])
 
 
@@ -261,21 +282,28 @@ def _cancel(statement: str, params: list[Any]) -> int:
         cursor.execute(statement, params)
         rows = cursor.fetchall()
         reserved.give_back((drawn, tokens) for *_, held, drawn, tokens in rows if held)
-        _ended([(*row[:4], {"type": "canceled"}) for row in rows])
+        _ended([(*row[:6], {"type": "canceled"}) for row in rows])
     return len(rows)
 
 
 def _ended(rows: Sequence[Sequence[Any]]) -> None:
     """What follows the end of jobs, in the transaction that ends them: so exactly once.
 
-    Their on_completes are scheduled, and jobs that wait for one of them (key_mode="keep_last") may run. A row is
-    (id, on_complete, context, key, outcome).
+    Their on_completes are scheduled, and jobs that wait for one of them (key_mode="keep_last", backfills) may run.
+    Where one was canceled while it waited itself, the end of the one before it lets the next run. A row is
+    (id, on_complete, context, key, backfill, waits_for, outcome).
     """
-    insert([_told(id, teller, context, outcome) for id, teller, context, _key, outcome in rows if teller])
-    if keyed := [row[0] for row in rows if row[3] is not None]:
-        connection = clock.database()
-        with connection.cursor() as cursor:
-            cursor.execute(WAKE.format(ids=IDS[connection.vendor]), [jsontext.dumps(keyed)])
+    insert([_told(id, teller, context, outcome) for id, teller, context, *_, outcome in rows if teller])
+    _wake([row[0] for row in rows if (row[3] is not None or row[4]) and row[5] is None])
+
+
+def _wake(ended: Sequence[int]) -> None:
+    """Free the jobs that wait for these; one that another transaction has canceled meanwhile passes it on."""
+    vendor = clock.database().vendor
+    while ended:
+        with clock.database().cursor() as cursor:
+            cursor.execute(WAKE.format(ids=IDS[vendor], next=NEXT[vendor]), [jsontext.dumps(ended)])
+            ended = [job_id for job_id, finished_at in cursor.fetchall() if finished_at is not None]
 
 
 def tell_stillborn(rows: Sequence[tuple[NewJob, Inserted]]) -> None:

@@ -196,6 +196,17 @@ def json_object(text: str) -> dict[str, Any]:
     return value
 
 
+def moment(text: str) -> datetime:
+    """An option's type: a time with its offset."""
+    try:
+        value = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"a time like 2026-05-01T00:00Z, not {text!r}") from error
+    if value.utcoffset() is None:
+        raise argparse.ArgumentTypeError(f"a time with its offset, like {text}{'' if 'T' in text else 'T00:00'}Z")
+    return value
+
+
 def present() -> datetime:
     """The time by the database's clock, which all that is shown goes by."""
     return clock.now()

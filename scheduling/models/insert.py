@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -23,6 +23,7 @@ COLUMNS = {
     "context": "text",
     "cron": "text",
     "scheduled_for": "timestamptz",
+    "backfill": "boolean",
     "retry_of_id": "bigint",
     "key": "text",
     "waits_for_id": "bigint",
@@ -99,6 +100,7 @@ class NewJob:
     waits_for_id: int | None = None
     cron: str | None = None
     scheduled_for: datetime | None = None
+    backfill: bool = False
     retry_of_id: int | None = None
     state: State = State.PENDING
     result: str | None = None
@@ -149,7 +151,7 @@ def _row(job: NewJob, *, bound: bool) -> dict[str, Any]:
     if bound and expires_at is None and job.expires_in is not None:
         expires_at = clock.now() + timedelta(seconds=job.expires_in)
     times = {"run_at": run_at, "expires_at": expires_at, "scheduled_for": job.scheduled_for}
-    row = asdict(job) | {name: _text(moment) for name, moment in times.items()}
+    row = vars(job) | {name: _text(moment) for name, moment in times.items()}
     return {name: value for name, value in row.items() if value is not None}
 
 

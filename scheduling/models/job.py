@@ -78,6 +78,7 @@ class Job(models.Model):
 
     cron = models.CharField(max_length=100, null=True, help_text="The cron that made it.")
     scheduled_for = models.DateTimeField(null=True, help_text="The cron's instant; null where run by hand.")
+    backfill = models.BooleanField(db_default=False, help_text="Made afterwards for a tick of the past.")
     retry_of: models.ForeignKey[Job | None, Job | None] = models.ForeignKey(
         "self", null=True, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="retries"
     )
@@ -138,8 +139,16 @@ class Job(models.Model):
             models.CheckConstraint(name="job_priority", condition=Q(priority__gte=-100, priority__lte=100)),
             models.CheckConstraint(name="job_counts", condition=Q(attempt__gte=0, attempt__lte=F("claim"))),
             models.CheckConstraint(name="job_skipped", condition=~Q(state=State.SKIPPED) | Q(cron__isnull=False)),
+            models.CheckConstraint(
+                name="job_backfill", condition=Q(backfill=False) | Q(cron__isnull=False, scheduled_for__isnull=False)
+            ),
             models.UniqueConstraint(
-                name="job_tick", fields=["cron", "scheduled_for"], condition=Q(scheduled_for__isnull=False)
+                name="job_tick",
+                fields=["cron", "scheduled_for"],
+                condition=Q(scheduled_for__isnull=False) & ~Q(state=State.SKIPPED),
+            ),
+            models.UniqueConstraint(
+                name="job_skipped_tick", fields=["cron", "scheduled_for"], condition=Q(state=State.SKIPPED)
             ),
             models.CheckConstraint(
                 name="job_tokens",
@@ -171,7 +180,7 @@ class Job(models.Model):
             models.Index(
                 fields=["cron"],
                 name="job_unfinished_of_cron",
-                condition=Q(cron__isnull=False, state__in=(State.PENDING, State.IN_PROGRESS)),
+                condition=Q(cron__isnull=False, backfill=False, state__in=(State.PENDING, State.IN_PROGRESS)),
             ),
             models.Index(fields=["state", "-id"], name="job_by_state"),
             models.Index(fields=["name", "-id"], name="job_by_name"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from django.test import modify_settings
 
 
 @pytest.fixture(autouse=True)
@@ -16,3 +17,13 @@ def _no_declared_crons(request):
 
 def _commits(request) -> bool:
     return bool(request.node.get_closest_marker("django_db").kwargs.get("transaction"))
+
+
+@pytest.fixture
+def app():
+    """An installed app; what the test adds to it is declared."""
+    with modify_settings(INSTALLED_APPS={"append": "tests.scheduling.declaring"}):
+        from tests.scheduling.declaring.crons import crons as declared
+
+        yield declared
+        declared.declared.clear()

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 from django.db import connection, connections
 
@@ -48,3 +52,18 @@ def blocked() -> bool:
     with connection.cursor() as cursor:
         cursor.execute("SELECT EXISTS (SELECT 1 FROM pg_locks WHERE NOT granted)")
         return bool(cursor.fetchone()[0])
+
+
+def on_the_test_database(arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    """Run Python in a process of its own, whose DATABASE_URL is that of the test database."""
+    name = connection.settings_dict["NAME"]
+    url = f"sqlite:///{name}"
+    if connection.vendor == "postgresql":
+        url = urlunsplit(urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{name}"))
+    return subprocess.run(
+        [sys.executable, *arguments],
+        env=os.environ | {"DATABASE_URL": url, "SECRET_KEY": "x"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )

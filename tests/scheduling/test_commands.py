@@ -4,15 +4,10 @@ from __future__ import annotations
 
 import io
 import json
-import os
-import subprocess
-import sys
 from datetime import UTC, datetime, timedelta
-from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connection
 from django.test import modify_settings
 
 from scheduling import crons, retrier, scheduler, testing
@@ -20,7 +15,7 @@ from scheduling.management import output
 from scheduling.models import Job, State
 from scheduling.testing.processes import until
 from tests.scheduling import work
-from tests.scheduling.second import Elsewhere
+from tests.scheduling.second import Elsewhere, on_the_test_database
 from tests.scheduling.test_executor import take
 
 pytestmark = pytest.mark.django_db
@@ -277,6 +272,83 @@ def test_crons_pause_and_resume(clock, advance):
     assert len(advance(0)) == 1
 
 
+def test_crons_show(clock):
+    crons.register("c", 60, work.noop, {"n": 1}, jitter=5, timeout=7, alert_after=3, fresh_within=600, retry=False)
+    said = as_json("crons", "show", "c")
+    options = ("jitter", "timeout", "alert_after", "fresh_within", "retry")
+    assert [said[option] for option in options] == [5, 7, 3, 600, False]
+    assert as_json("crons", "list") == [said]
+    lines = run("crons", "show", "c")[0].splitlines()
+    assert "name:         c" in lines and "jitter:       5.0" in lines and "alert_after:  3" in lines
+    assert "next_tick_at: 2026-05-01 12:01:00Z (in 1 min)" in lines
+    assert not any(line.startswith("paused_until") for line in lines)
+
+
+def test_crons_pause_until(clock, advance):
+    crons.register("c", 60, work.noop)
+    _out, err = run("crons", "pause", "c", "--reason", "moving", "--until", "2026-05-01T14:02:30+02:00")
+    assert err == "c: paused until 2026-05-01 12:02:30Z (in 2 min)\n"
+    assert as_json("crons", "show", "c")["paused_until"] == "2026-05-01T12:02:30+00:00"
+    assert [job.scheduled_for.minute for job in advance(200)] == [3]
+    assert "a pause ends in the future" in refused(2, "crons", "pause", "c", "--until", "2026-05-01T12:00Z")
+    assert "like 2026-05-01T12:00Z" in refused(1, "crons", "pause", "c", "--until", "2026-05-01T12:00")
+    assert "a time like 2026-05-01T00:00Z, not 'noon'" in refused(1, "crons", "pause", "c", "--until", "noon")
+
+
+SPAN = ("--from", "2026-05-01T11:00Z", "--to", "2026-05-01T11:03Z")
+
+
+def test_crons_backfill_dry(clock):
+    crons.register("c", "* * * * *", work.noop)
+    out, err = run("crons", "backfill", "c", *SPAN, "--dry-run")
+    assert out.splitlines() == [f"2026-05-01 11:0{n}:00Z" for n in range(3)]
+    assert err == "c: 3 runs would be made\n"
+    found = as_json("crons", "backfill", "c", "--from", "2026-05-01T11:58Z", "--dry-run")
+    assert found == {"cron": "c", "instants": ["2026-05-01T11:58:00+00:00", "2026-05-01T11:59:00+00:00"], "jobs": []}
+    assert not Job.objects.exists()
+
+
+def test_crons_backfill(clock):
+    crons.register("c", "* * * * *", work.noop)
+    made = as_json("crons", "backfill", "c", *SPAN, "--concurrency", "2")
+    jobs = list(Job.objects.order_by("pk"))
+    assert made["jobs"] == [job.pk for job in jobs]
+    assert made["instants"] == [job.scheduled_for.isoformat() for job in jobs]
+    assert [job.waits_for_id for job in jobs] == [None, None, jobs[0].pk]
+    assert run("crons", "backfill", "c", *SPAN)[1] == "c: 0 runs made\n"
+    assert as_json("crons", "backfill", "c", *SPAN, "--wait")["states"] == {}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [  # what argparse itself refuses ends a real command with 2, and raises with 1 here
+        (("c", "--from", "2026-05-01"), 1, "a time with its offset, like 2026-05-01T00:00Z"),
+        (("c", "--to", "2026-05-01T00:00Z"), 1, "required: --from"),
+        (("c", *SPAN, "--concurrency", "0"), 1, "a whole number from 1 to 10,000"),
+        (("nothing", *SPAN), 2, "no cron is named 'nothing'"),
+        (("c", "--from", "2026-05-01T00:00Z", "--to", "2026-05-01T00:00Z"), 2, "to a later one"),
+        (("c", "--from", "2025-05-01T00:00Z"), 2, "has more than 10,000 ticks"),
+    ],
+)
+def test_crons_backfill_refuses_nonsense(clock, arguments, code, says):
+    crons.register("c", "* * * * *", work.noop)
+    assert says in refused(code, "crons", "backfill", *arguments)
+    assert not Job.objects.exists()
+
+
+@pytest.mark.processes
+@pytest.mark.django_db(transaction=True)
+def test_crons_backfill_waits_and_fails_where_a_run_fails(cluster):
+    crons.register("c", "0 * * * *", work.noop)
+    crons.register("d", "0 * * * *", work.flaky, retry=False)
+    cluster(workers=1, modules=[work.WORK])
+    span = ("--from", f"{testing.clock.now() - timedelta(hours=3):%Y-%m-%dT%H:%M}Z", "--wait", "--concurrency", "2")
+    _out, err = run("crons", "backfill", "c", *span)
+    assert err.endswith("3 success\n")
+    assert as_json("crons", "backfill", "c", *span)["jobs"] == []
+    assert "not all have succeeded: 3 failed" in refused(1, "crons", "backfill", "d", *span)
+
+
 def test_crons_sync(clock):
     with modify_settings(INSTALLED_APPS={"append": "tests.scheduling.declaring"}):
         from tests.scheduling.declaring.crons import crons as declared
@@ -371,20 +443,9 @@ def test_help_has_examples_for_each_verb(command):
 def test_exit_codes_of_the_real_thing():
     job = scheduler.now(work.noop)
     scheduler.cancel(job)
-    name = connection.settings_dict["NAME"]  # of the test database
-    url = f"sqlite:///{name}"
-    if connection.vendor == "postgresql":
-        parts = urlsplit(os.environ["DATABASE_URL"])
-        url = urlunsplit(parts._replace(path=f"/{name}"))
 
     def code(*arguments):
-        done = subprocess.run(
-            [sys.executable, "manage.py", *arguments],
-            env=os.environ | {"DATABASE_URL": url, "SECRET_KEY": "x"},
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
+        done = on_the_test_database(["manage.py", *arguments])
         return done.returncode, done.stdout, done.stderr
 
     processes = [

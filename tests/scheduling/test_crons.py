@@ -6,15 +6,16 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.db import connection, transaction
-from django.test import modify_settings
+from django_q.models import Schedule
 
-from scheduling import Crons, Retry, action, crons, mutation, scheduler, testing
-from scheduling.cluster import ticker
+from scheduling import Crons, Retry, crons, scheduler, testing
+from scheduling.cluster import ticker, transitions
 from scheduling.exceptions import AlreadyExists, InvalidArguments, InvalidOption, InvalidSchedule, NotFound
 from scheduling.models import Cron, Job, State
 from scheduling.testing.processes import until
 from tests.scheduling import work
 from tests.scheduling.second import Elsewhere, blocked
+from tests.scheduling.test_executor import taken
 
 pytestmark = pytest.mark.django_db
 
@@ -25,16 +26,6 @@ START = datetime(2026, 5, 1, 12, 0, 30, tzinfo=UTC)
 def clock():
     with testing.clock(START, crons=["a", "b"]) as clock:
         yield clock
-
-
-@pytest.fixture
-def app():
-    """An installed app; what the test adds to it is declared."""
-    with modify_settings(INSTALLED_APPS={"append": "tests.scheduling.declaring"}):
-        from tests.scheduling.declaring.crons import crons as declared
-
-        yield declared
-        declared.declared.clear()
 
 
 def names():
@@ -179,9 +170,10 @@ def test_register_refuses_what_is_no_schedule(schedule):
 
 
 def test_unknown_names():
-    for verb in (crons.get, crons.delete, crons.pause, crons.resume, crons.run_now, crons.reset):
-        with pytest.raises(NotFound, match="no cron is named 'nothing'"):
-            verb("nothing")
+    for verb in (crons.get, crons.delete, crons.pause, crons.resume, crons.run_now, crons.reset, crons.edit):
+        for name in ("nothing", "a\0", None, 5):
+            with pytest.raises(NotFound, match="no cron is named"):
+                verb(name)
 
 
 def test_list_is_by_name():
@@ -211,7 +203,7 @@ def test_what_the_code_changes_is_followed(clock, app):
     assert synced() == ([], ["a"], [])
     cron = crons.get("a")
     assert (cron.spec, cron.function, cron.arguments, cron.description) == ("90", "work.add", {"a": 1}, "two")
-    assert cron.policy["retry"]["base"] == 3
+    assert cron.retry["base"] == 3
     assert cron.next_tick_at == START + timedelta(seconds=90)
     assert synced() == ([], [], [])
 
@@ -236,6 +228,20 @@ def test_a_run_that_is_there_when_its_cron_is_retired_still_runs(clock, app, dra
     app.declared.clear()
     assert synced() == ([], [], ["a"])
     assert [job.state for job in drain()] == [State.SUCCESS]
+
+
+def test_what_comes_back_has_missed_nothing_though_its_pause_has_ended_meanwhile(clock, app, advance):
+    app.interval("a", 60, work.noop)
+    synced()
+    crons.pause("a", "why", START + timedelta(seconds=90))
+    was = app.declared.pop("a")
+    synced()
+    advance(600)
+    app.declared["a"] = was
+    synced()
+    assert not crons.get("a").paused
+    assert advance(0) == []
+    assert len(advance(60)) == 1
 
 
 def test_registered_crons_are_never_retired(clock, app):
@@ -352,30 +358,6 @@ def test_a_run_by_hand_counts_as_unfinished_for_the_ticks(clock):
     assert list(Job.objects.order_by("id").values_list("state", flat=True)) == [State.SUCCESS, State.SKIPPED]
 
 
-def test_delete_cancels_what_is_pending_and_lets_a_running_one_end(clock):
-    crons.register("c", 60, work.noop, overlap="allow")
-    running, waiting = crons.run_now("c"), crons.run_now("c")
-    from tests.scheduling.test_executor import take
-
-    take(running)
-    crons.delete("c")
-    assert (scheduler.status(running.id), scheduler.status(waiting.id)) == (State.IN_PROGRESS, State.CANCELED)
-    assert not Cron.objects.exists()
-    assert Job.objects.filter(cron="c").count() == 2
-
-
-@pytest.mark.parametrize("by", [action, mutation])
-def test_a_run_may_delete_its_own_cron(clock, advance, by):
-    @by(name=f"test.deletes.{by.__name__}")
-    def body() -> None:
-        crons.delete("c")
-
-    crons.register("c", 60, body)
-    (run,) = advance(600)
-    assert run.state == State.SUCCESS
-    assert names() == []
-
-
 def test_resume_of_a_row_that_is_still_broken_says_so(clock, advance):
     crons.register("c", 60, work.noop)
     Cron.objects.update(spec="nonsense")
@@ -383,6 +365,274 @@ def test_resume_of_a_row_that_is_still_broken_says_so(clock, advance):
     with pytest.raises(InvalidSchedule):
         crons.resume("c")
     assert crons.get("c").broken
+
+
+def test_resume_of_a_cron_that_ticks_leaves_a_tick_that_is_due_alone(clock, advance):
+    crons.register("c", 60, work.noop)
+    clock.jump(60)
+    crons.resume("c")
+    assert len(advance(0)) == 1
+
+
+def test_resume_of_an_interval_goes_on_in_its_old_steps(clock):
+    crons.register("c", 60, work.noop)
+    crons.pause("c", "why")
+    clock.jump(90)
+    crons.resume("c")
+    cron = crons.get("c")
+    assert (cron.paused, cron.paused_reason, cron.paused_at, cron.paused_until) == (False, "", None, None)
+    assert cron.next_tick_at == START + timedelta(seconds=120)
+
+
+@pytest.mark.parametrize(
+    ("catch_up", "ran", "skipped"), [("once", [1], [(2, 4)]), ("all", [1, 2, 3, 4, 5], []), ("none", [], [(1, 5)])]
+)
+@pytest.mark.parametrize("schedule", [60, "* * * * *"])
+def test_resume_with_run_missed_goes_by_the_catch_up_rule(clock, drain, schedule, catch_up, ran, skipped):
+    clock.jump(30)  # to a full minute, where both kinds tick
+    start = clock.now()
+    crons.register("c", schedule, work.noop, catch_up=catch_up)
+    crons.pause("c", "why")
+    clock.jump(60 * 5 + 30)
+    crons.resume("c", run_missed=True)
+    drain()
+    jobs = Job.objects.order_by("scheduled_for")
+    minute = timedelta(minutes=1)
+    assert [(job.scheduled_for - start) / minute for job in jobs.exclude(state=State.SKIPPED)] == ran
+    records = jobs.filter(state=State.SKIPPED)
+    assert [((job.scheduled_for - start) / minute, job.result["ticks"]) for job in records] == skipped
+
+
+def test_resume_with_run_missed_of_a_row_without_a_next_tick(clock):
+    crons.register("c", 60, work.noop)
+    Cron.objects.update(broken="why", next_tick_at=None)
+    crons.resume("c", run_missed=True)
+    assert (crons.get("c").broken, crons.get("c").next_tick_at) == ("", START + timedelta(seconds=60))
+
+
+@pytest.mark.parametrize(
+    ("until", "says"),
+    [
+        (timedelta(0), "a pause ends in the future"),
+        (-timedelta(seconds=1), "a pause ends in the future"),
+        (timedelta(days=3700), "within 10 years"),
+    ],
+)
+def test_a_pause_ends_in_the_future(clock, until, says):
+    crons.register("c", 60, work.noop)
+    with pytest.raises(InvalidOption, match=says):
+        crons.pause("c", "why", START + until)
+    assert not crons.get("c").paused
+
+
+def test_what_a_pause_is_told_is_checked(clock):
+    crons.register("c", 60, work.noop)
+    for wrong in (("why", datetime(2027, 1, 1)), ("why", "soon"), ("a\0", None), (None, None)):  # noqa: DTZ001
+        with pytest.raises(InvalidOption):
+            crons.pause("c", *wrong)
+    crons.pause("c", "x" * 300)
+    assert len(crons.get("c").paused_reason) == 200
+
+
+def test_a_pause_is_one_statement_and_a_second_one_takes_its_place(clock, django_assert_num_queries):
+    crons.register("c", 60, work.noop)
+    crons.pause("c", "one", START + timedelta(hours=1))
+    clock.jump(5)
+    with django_assert_num_queries(1):
+        crons.pause("c", "two")
+    cron = crons.get("c")
+    assert (cron.paused_reason, cron.paused_at, cron.paused_until) == ("two", START + timedelta(seconds=5), None)
+
+
+# Deleting
+
+
+def test_delete_cancels_what_is_pending_and_lets_a_running_one_end(clock):
+    crons.register("c", 60, work.noop, overlap="allow")
+    running, waiting = crons.run_now("c"), crons.run_now("c")
+    claim = taken(running)
+    crons.delete("c")
+    assert (scheduler.status(running.id), scheduler.status(waiting.id)) == (State.IN_PROGRESS, State.CANCELED)
+    assert transitions.interrupted([running.pk]) == []
+    assert transitions.finish(claim, "4", transitions.Trace())
+    assert (scheduler.get(running.id).state, scheduler.get(running.id).result) == (State.SUCCESS, 4)
+    assert not Cron.objects.exists()
+    assert not Schedule.objects.filter(name="c").exists()
+    assert Job.objects.filter(cron="c").count() == 2
+
+
+def test_delete_cancels_a_run_that_waits_for_its_next_attempt(clock, drain):
+    crons.register("c", 3600, work.flaky)
+    run = crons.run_now("c")
+    drain()
+    crons.delete("c")
+    assert scheduler.status(run.id) == State.CANCELED
+
+
+@pytest.mark.processes
+@pytest.mark.django_db(transaction=True)
+def test_delete_lets_a_run_in_a_real_cluster_end(cluster, tmp_path):
+    file = str(tmp_path / "ledger")
+    crons.register("c", 3600, work.once, {"file": file})
+    run = crons.run_now("c")
+    cluster(workers=1, modules=[work.WORK])
+    until(lambda: work.ledger(file), 20)
+    crons.delete("c")
+    work.open_gate(file)
+    assert scheduler.wait(run, 20).state == State.SUCCESS
+    assert [line.split()[0] for line in work.ledger(file)] == ["begin", "end"]
+
+
+def test_a_cron_can_be_deleted_by_its_own_run(clock):
+    @work.mutation(name="test.suicidal")
+    def body() -> None:
+        crons.delete("c")
+
+    crons.register("c", 60, body, overlap="queue")
+    run, waiting = crons.run_now("c"), crons.run_now("c")
+    testing.drain()
+    assert (scheduler.status(run.id), scheduler.status(waiting.id)) == (State.SUCCESS, State.CANCELED)
+    assert not Cron.objects.filter(key="c").exists()
+
+
+def test_a_deleted_name_can_be_registered_again(clock):
+    crons.register("c", 60, work.noop)
+    crons.delete("c")
+    assert crons.register("c", 90, work.noop).spec == "90"
+
+
+def test_a_declared_cron_that_was_deleted_stays_away_until_it_is_reset(clock, app, advance):
+    app.interval("a", 60, work.noop)
+    synced()
+    advance(0)
+    crons.delete("a")
+    assert names() == []
+    for verb in (crons.get, crons.delete, crons.pause, crons.resume, crons.run_now, crons.edit):
+        with pytest.raises(NotFound, match="no cron is named 'a'"):
+            verb("a")
+    with pytest.raises(AlreadyExists, match="declared in code and deleted by hand: reset"):
+        crons.register("a", 60, work.noop)
+    assert synced(only_add=True) == synced() == ([], [], [])
+    app.declared.clear()
+    app.interval("a", 90, work.noop)
+    assert synced() == ([], [], [])
+    assert advance(600) == []
+    crons.reset("a")
+    assert crons.get("a").spec == "90"
+    assert len(advance(90)) == 1
+
+
+def test_what_the_code_does_not_declare_any_more_is_not_brought_back_by_a_reset(clock, app):
+    app.interval("a", 60, work.noop)
+    synced()
+    app.declared.clear()
+    synced()
+    with pytest.raises(InvalidOption, match="a is retired: no installed app declares it any more"):
+        crons.reset("a")
+    assert names() == []
+
+
+# Editing
+
+
+def test_edit_changes_what_it_is_told_and_nothing_else(clock):
+    before = crons.register("c", 60, work.noop, {"n": 1}, retry=Retry(base=3), timeout=5, description="one")
+    cron = crons.edit("c", args={"n": "2"}, overlap="queue", timeout=None, jitter=timedelta(seconds=2))
+    assert (cron.arguments, cron.overlap, cron.timeout, cron.jitter) == ({"n": 2}, "queue", None, 2.0)
+    assert (cron.spec, cron.retry["base"], cron.description) == ("60", 3, "one")
+    assert crons.get("c").next_tick_at == before.next_tick_at
+    assert crons.get("c").overlap == "queue"
+
+
+def test_edit_of_the_function(clock):
+    crons.register("c", 60, work.noop, {"n": 1})
+    with pytest.raises(InvalidArguments):
+        crons.edit("c", fn=work.add)
+    assert crons.edit("c", fn=work.add, args={"a": 1}).function == "work.add"
+
+
+@pytest.mark.parametrize("schedule", [90, timedelta(seconds=90), "90"])
+def test_a_new_schedule_ticks_at_its_next_instant_from_now_on(clock, advance, schedule):
+    crons.register("c", 3600, work.noop)
+    clock.jump(100)
+    assert crons.edit("c", schedule=schedule).next_tick_at == START + timedelta(seconds=180)
+    assert crons.edit("c", schedule="0 14 * * *", timezone="Europe/Berlin").next_tick_at == START.replace(
+        hour=12, minute=0, second=0
+    ) + timedelta(days=1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "says"),
+    [
+        ({"schedule": "* * * * * *"}, InvalidSchedule, "has 6 fields"),
+        ({"schedule": 0.5}, InvalidSchedule, "from 1 second"),
+        ({"schedule": None}, InvalidSchedule, "seconds or a timedelta"),
+        ({"timezone": "Mars"}, InvalidSchedule, "no time zone is named"),
+        ({"args": {"m": 1}}, InvalidArguments, "m: Extra inputs"),
+        ({"fn": "work.nothing"}, NotFound, "no function is registered as"),
+        ({"fn": work.count}, InvalidOption, "is a query"),
+        ({"overlap": "maybe"}, InvalidOption, "c: overlap: it is one of"),
+        ({"schedule": 10}, InvalidOption, "jitter is less than the time between two ticks"),
+        ({"jitter": 60}, InvalidOption, "jitter is less than the time between two ticks"),
+        ({"paused": True}, InvalidOption, "use pause"),
+        ({"colour": 1}, InvalidOption, "unknown option colour"),
+    ],
+)
+def test_edit_is_checked_as_a_declaration_is(clock, changes, error, says):
+    crons.register("c", 60, work.noop, jitter=20)
+    before = Cron.objects.values().get()
+    with pytest.raises(error, match=says):
+        crons.edit("c", description="new", **changes)
+    assert Cron.objects.values().get() == before
+
+
+def test_edit_of_a_paused_or_retired_cron_leaves_it_so(clock, advance):
+    crons.register("c", 60, work.noop)
+    crons.pause("c", "why", START + timedelta(seconds=90))
+    crons.edit("c", schedule=30)
+    assert crons.get("c").paused
+    assert advance(90) == []
+    assert [job.scheduled_for for job in advance(30)] == [START + timedelta(seconds=120)]
+    Cron.objects.update(retired_at=START, next_tick_at=None)
+    assert crons.edit("c", schedule=60).next_tick_at is None
+
+
+def test_edit_mends_a_broken_row(clock, advance):
+    crons.register("c", 60, work.noop)
+    Cron.objects.update(spec="nonsense")
+    advance(60)
+    with pytest.raises(InvalidSchedule):
+        crons.edit("c", priority=3)
+    assert crons.edit("c", schedule=60).broken == ""
+    assert len(advance(60)) == 1
+
+
+def test_what_was_edited_counts_as_changed_by_an_operator(clock, app):
+    app.interval("a", 60, work.noop, {"n": 1})
+    synced()
+    crons.edit("a", args={"n": 2}, schedule=30)
+    app.declared.clear()
+    app.interval("a", 90, work.noop, {"n": 3}, priority=5)
+    synced()
+    cron = crons.get("a")
+    assert (cron.arguments, cron.spec, cron.priority) == ({"n": 2}, "30", 5)
+    crons.reset("a")
+    assert (crons.get("a").arguments, crons.get("a").spec) == ({"n": 3}, "90")
+
+
+def test_a_row_that_somebody_spoilt_by_hand_stops_no_sync(clock, app):
+    app.interval("a", 60, work.noop)
+    app.interval("b", 60, work.noop)
+    synced()
+    Cron.objects.filter(key="a").update(spec="nonsense", broken="why")
+    Cron.objects.filter(key="b").update(declared="nonsense")
+    app.declared.clear()
+    app.interval("a", 60, work.noop, priority=3)
+    app.interval("b", 60, work.noop, priority=3)
+    assert synced() == ([], ["a", "b"], [])
+    assert "nonsense" in crons.get("a").broken
+    crons.reset("a")
+    assert (crons.get("a").broken, crons.get("a").spec, crons.get("b").declared["priority"]) == ("", "60", 3)
 
 
 # Looking ahead

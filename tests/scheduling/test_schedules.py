@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
 
-from scheduling import schedules
+from scheduling import Crons, schedules
 from scheduling.exceptions import InvalidSchedule
 from scheduling.schedules import Interval, parse
+from tests.scheduling import work
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -68,6 +70,60 @@ def test_a_local_time_that_does_not_exist_runs_once_right_after_the_gap(zone, ex
 def test_a_local_time_that_exists_twice_runs_once(zone, expression, day, expected):
     start = local(zone, *day)
     assert times(expression, zone, start, start + timedelta(days=3)) == expected
+
+
+def declared(zone, declare):
+    """The ticks of a year and more of what a method of Crons declares."""
+    crons = Crons()
+    declare(crons)
+    start = local(zone, 2026, 1, 15)
+    return times(crons.declared["c"].spec, zone, start, start + timedelta(days=365))
+
+
+@pytest.mark.parametrize(
+    ("zone", "weekday", "hour", "minute", "gap", "fold"),
+    [
+        # on the day of the change, at the time that does not exist, and at the one that exists twice
+        (NEW_YORK, "sunday", 2, 30, "08 03:00-0400", None),
+        (NEW_YORK, "sunday", 1, 30, None, "01 01:30-0400"),
+        (BERLIN, 6, 2, 30, "29 03:00+0200", "25 02:30+0200"),
+        (LORD_HOWE, "sun", 2, 15, "04 02:30+1100", None),
+        (LORD_HOWE, "sun", 1, 45, None, "05 01:45+1100"),
+        (CASABLANCA, "sunday", 2, 30, "22 03:00+0100", "15 02:30+0100"),
+    ],
+)
+def test_weekly_runs_once_a_week_whatever_the_clocks_do(zone, weekday, hour, minute, gap, fold):
+    found = declared(zone, lambda crons: crons.weekly("c", weekday, hour, minute, work.noop, timezone=zone))
+    assert len(found) == 52
+    usual = f"{hour:02}:{minute:02}"
+    assert [tick for tick in found if tick[3:8] != usual] == ([gap] if gap else [])
+    assert fold is None or fold in found
+
+
+@pytest.mark.parametrize(
+    ("zone", "day", "hour", "minute", "gap", "fold"),
+    [
+        (NEW_YORK, 8, 2, 30, "08 03:00-0400", None),
+        (NEW_YORK, 1, 1, 30, None, "01 01:30-0400"),
+        (BERLIN, 29, 2, 30, "29 03:00+0200", None),
+        (BERLIN, 25, 2, 30, None, "25 02:30+0200"),
+        (LORD_HOWE, 4, 2, 15, "04 02:30+1100", None),
+        (LORD_HOWE, 5, 1, 45, None, "05 01:45+1100"),
+        (CASABLANCA, 22, 2, 30, "22 03:00+0100", None),
+        (CASABLANCA, 15, 2, 30, None, "15 02:30+0100"),
+    ],
+)
+def test_monthly_runs_once_a_month_whatever_the_clocks_do(zone, day, hour, minute, gap, fold):
+    found = declared(zone, lambda crons: crons.monthly("c", day, hour, minute, work.noop, timezone=zone))
+    months = 11 if day == 29 else 12  # February 2026 has 28 days
+    assert len(found) == months
+    assert [tick for tick in found if tick[3:8] != f"{hour:02}:{minute:02}"] == ([gap] if gap else [])
+    assert fold is None or fold in found
+
+
+def test_a_month_without_the_day_is_passed_over():
+    found = declared("UTC", lambda crons: crons.monthly("c", 31, 0, 0, work.noop))
+    assert len(found) == 7
 
 
 CHANGES = [
@@ -173,8 +229,8 @@ def test_leap_days():
         ("* * * *", "has 4 fields"),
         ("", "has 0 fields"),
         ("@daily", "five"),
-        ("0 0 30 2 *", "day"),
-        ("0 0 31 4,6,9,11 *", "day"),
+        ("0 0 30 2 *", "that date never comes"),
+        ("0 0 31 4,6,9,11 *", "that date never comes"),
         ("60 * * * *", "minute"),
         ("* 24 * * *", "hour"),
         ("a b c d e", "no cron expression"),
@@ -191,6 +247,28 @@ def test_leap_days():
 )
 def test_what_is_no_schedule_is_refused_with_help(spec, says):
     with pytest.raises(InvalidSchedule, match=says):
+        parse(spec)
+
+
+@pytest.mark.parametrize(
+    ("spec", "instead"),
+    [
+        ("* * * * * *", "what runs by the second is an interval, written as a number of seconds"),
+        ("* * * *", "five (minute, hour, day, month, weekday), like '*/5 * * * *'"),
+        ("60 * * * *", "its minute is '60'; write 0 to 59"),
+        ("* 24 * * *", "its hour is '24'; write 0 to 23"),
+        ("* * 0 * *", "its day is '0'; write 1 to 31, L for the last"),
+        ("* * * 13 *", "its month is '13'; write 1 to 12 or JAN to DEC"),
+        ("* * * * 8", "its weekday is '8'; write 0 (Sunday) to 6 or SUN to SAT"),
+        ("* 1,x * * *", "its hour is '1,x'; write 0 to 23, lists like 1,15, ranges like 1-5, steps like */5"),
+        ("0 0 30 2 *", "that date never comes; for the last day of a month write L, as in '0 0 L * *'"),
+        ("0 0 */40 * MON#5", "that date never comes"),
+        (",".join(map(str, range(60))) + " * * * *", "longer than 100 characters: write ranges (0-59) and steps (*/5)"),
+        (0.25, "not 0.25 s: write 1 or more seconds"),
+    ],
+)
+def test_an_error_names_what_is_wrong_and_says_what_to_write_instead(spec, instead):
+    with pytest.raises(InvalidSchedule, match=re.escape(instead)):
         parse(spec)
 
 
@@ -244,6 +322,44 @@ def test_newest(spec, n):
     for after in (START, until - timedelta(hours=2), until):
         every = schedules.upcoming(schedule, after=after, anchor=START, until=until)
         assert schedules.newest(schedule, after=after, until=until, anchor=START, n=n) == every[-n:]
+
+
+@pytest.mark.parametrize(("zone", "day"), [*CHANGES, ("UTC", (2026, 3, 1)), ("America/Havana", (2026, 3, 8))])
+@pytest.mark.parametrize("spec", ["*/7 * * * *", "30 2 * * *", "0,10,20 0-6 * * *", "15 */3 * * SUN", "45 1-3 L * *"])
+def test_ticks_are_counted_without_being_listed(zone, day, spec):
+    schedule, middle = parse(spec, zone), local(zone, *day).astimezone(UTC)
+    for hours in (1, 5, 30, 60):
+        for offset in (-3600 * 30, 0, 3600 * 2.5):
+            after = middle + timedelta(seconds=offset)
+            until = after + timedelta(hours=hours, seconds=13)
+            listed = schedules.upcoming(schedule, after=after, anchor=START, until=until)
+            assert schedule.count(after, until, START) == len(listed), (after, until)
+
+
+def test_steps_are_counted_too():
+    schedule = parse(90)
+    for after, until, count in ((0, 90, 1), (0, 89, 0), (-500, 0, 1), (-500, -1, 0), (89, 91, 1), (10, 5, 0)):
+        moments = (START + timedelta(seconds=after), START + timedelta(seconds=until))
+        assert schedule.count(*moments, START) == count
+
+
+@pytest.mark.parametrize("spec", [90, "*/10 * * * *"])
+def test_between_is_from_the_start_up_to_but_not_including_the_end_and_before_the_anchor_too(spec):
+    schedule, end = parse(spec), START + timedelta(hours=1)
+    for start in (START - timedelta(hours=1), START, START + timedelta(seconds=1)):
+        found = schedules.between(schedule, start, end, anchor=START, n=1000)
+        step = timedelta(seconds=90 if spec == 90 else 600)
+        assert found[0] == (start if start <= START else START + step)
+        assert found[-1] == end - step
+        assert found == schedules.between(schedule, start, end, anchor=found[0], n=len(found))
+
+
+@pytest.mark.parametrize(
+    ("spec", "gap"),
+    [(5, 5), (1e7, 86400), ("* * * * *", 60), ("0,59 * * * *", 60), ("0 9,17 * * 1", 8 * 3600), ("0 0 1 1 *", 86400)],
+)
+def test_the_shortest_time_between_two_ticks_is_at_most_a_day(spec, gap):
+    assert schedules.shortest_gap(parse(spec)) == timedelta(seconds=gap)
 
 
 @pytest.mark.parametrize(

@@ -1,15 +1,29 @@
-"""`manage.py crons`: look at crons, run, pause and resume them, write what the code declares, look ahead."""
+"""`manage.py crons`: look at crons, run, pause and resume them, write what the code declares, look ahead and back."""
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
 from scheduling import crons, schedules
+from scheduling.backfills import MOST
 from scheduling.exceptions import InvalidSchedule
-from scheduling.management.output import WRONG_USE, VerbCommand, fail, json_object, natural, present, relative, when
-from scheduling.models import Cron
+from scheduling.management.following import follow, in_words
+from scheduling.management.output import (
+    WRONG_USE,
+    VerbCommand,
+    fail,
+    json_object,
+    moment,
+    natural,
+    present,
+    relative,
+    when,
+)
+from scheduling.models import Cron, Job, State
 
 SHOWN = [
     "function",
@@ -18,10 +32,17 @@ SHOWN = [
     "timezone",
     "overlap",
     "catch_up",
+    "jitter",
+    "retry",
+    "timeout",
+    "alert_after",
+    "fresh_within",
     "priority",
     "description",
     "next_tick_at",
     "last_tick_at",
+    "paused_at",
+    "paused_until",
 ]
 
 
@@ -32,20 +53,25 @@ class Command(VerbCommand):
     examples = """\
   manage.py crons list
   manage.py crons run sync-markets --args '{"exchange": "opinion"}'
-  manage.py crons pause sync-markets --reason "exchange is down"
+  manage.py crons show sync-markets
+  manage.py crons pause sync-markets --reason "exchange is down" --until 2026-05-01T18:00Z
   manage.py crons resume sync-markets
   manage.py crons sync
-  manage.py crons preview --schedule "30 2 * * *" --timezone Europe/Berlin -n 3"""
+  manage.py crons preview --schedule "30 2 * * *" --timezone Europe/Berlin -n 3
+  manage.py crons backfill sync-markets --from 2026-05-01T00:00Z --to 2026-05-02T00:00Z --dry-run"""
 
     def add_verbs(self) -> None:
-        """list, run, pause, resume, sync, preview."""
+        """list, show, run, pause, resume, sync, preview, backfill."""
         self.verb("list", "List all crons that have not been retired.", "crons list --json")
+        verb = self.verb("show", "Show all that is said of a cron.", "crons show nightly --json")
+        verb.add_argument("name", metavar="NAME")
         verb = self.verb("run", "Run a cron now, paused or not, unless its overlap rule forbids.", "crons run nightly")
         verb.add_argument("name", metavar="NAME")
         verb.add_argument("--args", type=json_object, dest="arguments", metavar="JSON", help="in place of its own")
         verb = self.verb("pause", "Stop a cron from ticking.", 'crons pause nightly --reason "moving house"')
         verb.add_argument("name", metavar="NAME")
         verb.add_argument("--reason", default="", help="shown to whoever looks at it")
+        verb.add_argument("--until", type=moment, metavar="TIME", help="when it goes on by itself")
         verb = self.verb("resume", "Let a cron tick again.", "crons resume nightly")
         verb.add_argument("name", metavar="NAME")
         verb.add_argument("--run-missed", action="store_true", help="make up for what passed, by its catch_up rule")
@@ -56,6 +82,22 @@ class Command(VerbCommand):
         verb.add_argument("--schedule", metavar="EXPR", help="five cron fields, or seconds")
         verb.add_argument("--timezone", metavar="ZONE", help="of --schedule (default: UTC)")
         verb.add_argument("-n", type=natural(1000), default=10, metavar="N", help="how many (default: 10)")
+        self._add_backfill()
+
+    def _add_backfill(self) -> None:
+        verb = self.verb(
+            "backfill",
+            "Run a cron for its ticks of the past that have no run yet.",
+            "crons backfill nightly --from 2026-05-01T00:00Z --to 2026-06-01T00:00Z --concurrency 4 --wait",
+        )
+        verb.add_argument("name", metavar="NAME")
+        verb.add_argument("--from", type=moment, required=True, dest="start", metavar="TIME", help="the first tick")
+        verb.add_argument("--to", type=moment, dest="end", metavar="TIME", help="up to this time (default: now)")
+        verb.add_argument(
+            "--concurrency", type=natural(MOST), default=1, metavar="N", help="at most at once (default: 1)"
+        )
+        verb.add_argument("--dry-run", action="store_true", help="only say which ticks")
+        verb.add_argument("--wait", action="store_true", help="show how far they are until all have ended")
 
     def do_list(self) -> None:
         """All, by name."""
@@ -70,6 +112,18 @@ class Command(VerbCommand):
         self.print_table(["NAME", "STATE", "SCHEDULE", "FUNCTION", "NEXT", "NOTE"], rows)
         self.say(f"{len(rows)} crons")
 
+    def do_show(self, name: str) -> None:
+        """One cron, a line for each thing that is said of it."""
+        cron, now = crons.get(name), present()
+        shown = _as_dict(cron)
+        if self.as_json:
+            self.print_json(shown)
+            return
+        for word, value in shown.items():
+            if value not in (None, "", {}):
+                text = when(value, now) if isinstance(value, datetime) else value
+                self.print_lines(f"{word + ':':13} {text if isinstance(text, str) else json.dumps(text)}")
+
     def do_run(self, name: str, arguments: dict[str, Any] | None) -> None:
         """One job, or a failure where an unfinished run stands in its way."""
         job = crons.run_now(name, arguments)
@@ -79,10 +133,10 @@ class Command(VerbCommand):
             self.print_json({"cron": name, "job": job.pk})
         self.say(f"{name}: runs as job {job.pk}")
 
-    def do_pause(self, name: str, reason: str) -> None:
-        """Until it is resumed."""
-        crons.pause(name, reason)
-        self._tell(name, "paused")
+    def do_pause(self, name: str, reason: str, until: datetime | None) -> None:
+        """Until it is resumed, or the time has come."""
+        crons.pause(name, reason, until)
+        self._tell(name, "paused" + (f" until {when(until, present())}" if until else ""))
 
     def do_resume(self, name: str, run_missed: bool) -> None:
         """From its next time on."""
@@ -108,6 +162,36 @@ class Command(VerbCommand):
         now = present()
         self.print_lines(*(f"{time.isoformat(sep=' ', timespec='seconds')}  {relative(time, now)}" for time in times))
 
+    def do_backfill(
+        self, name: str, start: datetime, end: datetime | None, concurrency: int, dry_run: bool, wait: bool
+    ) -> None:
+        """The ticks, or a job for each."""
+        span = (name, start, end or present())
+        if dry_run:
+            instants = crons.backfill(*span, dry_run=True)
+            if self.as_json:
+                self.print_json({"cron": name, "instants": instants, "jobs": []})
+            else:
+                self.print_lines(*(f"{instant:%Y-%m-%d %H:%M:%S}Z" for instant in instants))
+            self.say(f"{name}: {len(instants)} runs would be made")
+            return
+        jobs = crons.backfill(*span, concurrency)
+        self.say(f"{name}: {len(jobs)} runs made" + (f", jobs {jobs[0].pk} to {jobs[-1].pk}" if jobs else ""))
+        states = self._follow(jobs) if wait else None
+        if self.as_json:
+            made = {"cron": name, "instants": [job.scheduled_for for job in jobs], "jobs": [job.pk for job in jobs]}
+            self.print_json(made | ({} if states is None else {"states": states}))
+        if states and states.total() != states[State.SUCCESS]:
+            fail(f"not all have succeeded: {in_words(states)}")
+
+    def _follow(self, jobs: list[Job]) -> Counter[str]:
+        if not jobs:
+            return Counter()
+        ours = Job.objects.filter(cron=jobs[0].cron, backfill=True, pk__range=(jobs[0].pk, jobs[-1].pk))
+        states = follow(ours, self.stderr, quiet=self.as_json)
+        self.say(in_words(states))
+        return states
+
     def _tell(self, name: str, done: str) -> None:
         cron, now = crons.get(name), present()
         if self.as_json:
@@ -128,6 +212,8 @@ def _times_of(name: str, n: int) -> list[datetime]:
 
 
 def _state(cron: Cron) -> str:
+    if cron.retired_at is not None:
+        return "retired"
     return "paused" if cron.paused else "broken" if cron.broken else "active"
 
 

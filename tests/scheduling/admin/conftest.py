@@ -15,7 +15,8 @@ from django.test.utils import CaptureQueriesContext
 from scheduling import functions
 
 DECLARED = (
-    "function", "arguments", "spec", "timezone", "overlap", "catch_up", "policy", "priority", "description", "paused",
+    "function", "arguments", "spec", "timezone", "overlap", "catch_up", "jitter", "retry", "timeout", "alert_after",
+    "fresh_within", "priority", "description", "paused",
 )  # fmt: skip
 """The columns of a cron that crons.py declares."""
 

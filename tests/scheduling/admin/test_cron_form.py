@@ -9,7 +9,6 @@ from django.contrib.admin.models import LogEntry
 from django.urls import reverse
 
 from scheduling import clock, crons
-from scheduling.admin.cron_form import write
 from scheduling.models import Cron
 from tests.scheduling.admin.functions import fine
 
@@ -27,7 +26,7 @@ def change(browser, cron: Cron, **fields) -> str:
     """The page after posting the form with these fields changed."""
     url = reverse("admin:scheduling_cron_change", args=[cron.pk])
     form = browser.get(url).context["adminform"].form
-    given = {name: form[name].value() for name in form.fields}
+    given = {name: "" if (value := form[name].value()) is None else value for name in form.fields}
     return browser.press(url, **given | fields, _continue="1").content.decode()
 
 
@@ -51,6 +50,13 @@ def change(browser, cron: Cron, **fields) -> str:
         ({"arguments": '{"n": NaN}'}, "n:"),
         ({"priority": "101"}, "less than or equal to 100"),
         ({"overlap": "sometimes"}, "Select a valid choice."),
+        ({"jitter": "86400"}, "jitter: it is less than a day"),
+        ({"jitter": "3600"}, "one: jitter is less than the time between two ticks (3600 s), not 3600 s"),
+        ({"jitter": ""}, "This field is required."),
+        ({"spec": "10", "jitter": "20"}, "jitter is less than the time between two ticks (10 s)"),
+        ({"timeout": "0"}, "a timeout is a number of seconds over 0"),
+        ({"alert_after": "0"}, "a whole number of failures from 1"),
+        ({"fresh_within": "-1"}, "a delay is from 0 seconds"),
     ],
 )
 def test_what_cannot_be_used_is_refused_in_words(operator, cron, fields, words):
@@ -76,7 +82,9 @@ def test_a_new_schedule_moves_the_next_run(operator, cron):
 def test_other_changes_leave_the_next_run_alone(operator, cron):
     before = cron.next_tick_at
     change(operator, cron, overlap="queue", catch_up="all", priority=7, arguments='{"n": "12"}', description="New.")
+    change(operator, cron, jitter="1.5", timeout="30", alert_after="3", fresh_within="600")
     row = crons.get("one")
+    assert (row.jitter, row.timeout, row.alert_after, row.fresh_within) == (1.5, 30.0, 3, 600.0)
     assert (row.overlap, row.catch_up, row.priority, row.description) == ("queue", "all", 7, "New.")
     assert row.arguments == {"n": 12}
     assert row.next_tick_at == before
@@ -87,10 +95,17 @@ def test_empty_arguments_and_description(operator, cron):
     assert (crons.get("one").arguments, crons.get("one").description) == ({}, "")
 
 
+def test_what_is_emptied_is_as_the_function_says(operator):
+    cron = crons.register("one", 3600, fine, timeout=5, alert_after=3, fresh_within=9)
+    change(operator, cron, timeout="", alert_after="", fresh_within="")
+    row = crons.get("one")
+    assert (row.timeout, row.alert_after, row.fresh_within) == (None, None, None)
+
+
 def test_a_tick_that_came_meanwhile_is_not_undone(cron):
     moved = cron.next_tick_at + timedelta(hours=1)
     Cron.objects.filter(pk=cron.pk).update(next_tick_at=moved, last_tick_at=cron.next_tick_at, paused=True)
-    write(cron.pk, {"priority": 3})
+    crons.edit("one", priority=3)
     row = crons.get("one")
     assert (row.priority, row.next_tick_at, row.paused) == (3, moved, True)
 
@@ -105,7 +120,7 @@ def test_a_change_mends_what_was_broken(operator, cron):
 
 def test_a_retired_cron_stays_retired(cron):
     Cron.objects.filter(pk=cron.pk).update(retired_at=clock.now(), next_tick_at=None)
-    write(cron.pk, {"spec": "60"})
+    crons.edit("one", schedule=60)
     assert (crons.get("one").spec, crons.get("one").next_tick_at) == ("60", None)
 
 

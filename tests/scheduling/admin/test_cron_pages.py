@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.urls import reverse
@@ -108,6 +110,86 @@ def test_pause_many_from_the_list(operator):
     assert LogEntry.objects.count() == 4
 
 
+def test_pause_until(operator, clock):
+    cron = crons.register("one", 3600, fine)
+    asked = operator.press(verb(cron, "pause"), reason="moving", until="2020-01-01T00:00").content.decode()
+    assert "a pause ends in the future" in asked
+    assert 'value="moving"' in asked
+    assert "Enter a valid date/time." in operator.press(verb(cron, "pause"), reason="x", until="soon").content.decode()
+    assert not crons.get("one").paused
+    until = (clock.now() + timedelta(days=1)).replace(second=0, microsecond=0)
+    page = operator.press(verb(cron, "pause"), reason="moving", until=f"{until:%Y-%m-%dT%H:%M}").content.decode()
+    assert crons.get("one").paused_until == until
+    assert f'until <span class="moment"><time class="when" datetime="{until.isoformat()}">' in page
+    assert LogEntry.objects.get().get_change_message() == f"Paused (until {until:%Y-%m-%d %H:%M} UTC): moving"
+
+
+def test_run_with_arguments_of_its_own(operator):
+    cron = crons.register("one", 3600, fine, {"n": 1})
+    assert "&quot;n&quot;: 1" in operator.press(verb(cron, "run_with")).content.decode()
+    refused = operator.press(verb(cron, "run_with"), arguments='{"m": 1}').content.decode()
+    assert "m: Extra inputs are not permitted" in refused
+    assert "Enter a valid JSON." in operator.press(verb(cron, "run_with"), arguments="{").content.decode()
+    assert not Job.objects.exists()
+    page = operator.press(verb(cron, "run_with"), arguments='{"n": "7"}').content.decode()
+    assert "Running now: one as" in page
+    assert Job.objects.get().args == {"n": 7, "note": ""} or Job.objects.get().args == {"n": 7}
+    assert crons.get("one").arguments == cron.arguments
+    assert LogEntry.objects.count() == 1
+
+
+def test_backfill_says_how_many_and_then_makes_them(operator):
+    cron = crons.register("one", "0 * * * *", fine)
+    span = {"start": "2026-05-01T10:30", "end": "2026-05-01T13:00", "concurrency": 2}
+    assert 'name="start"' in operator.press(verb(cron, "backfill")).content.decode()
+    shown = operator.press(verb(cron, "backfill"), **span).content.decode()
+    assert "<strong>2 runs</strong>, the first for" in shown
+    assert "2026-05-01 11:00:00 UTC" in shown and "2026-05-01 12:00:00 UTC" in shown
+    assert not Job.objects.exists()
+    page = operator.press(verb(cron, "backfill"), **span, run="1").content.decode()
+    assert "2 runs of one are made." in page
+    assert [job.scheduled_for.hour for job in Job.objects.order_by("pk")] == [11, 12]
+    assert LogEntry.objects.get().get_change_message().startswith("Backfill of 2 runs from 2026-05-01 10:30")
+    assert "<strong>0 runs</strong>." in operator.press(verb(cron, "backfill"), **span).content.decode()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"end": "2026-05-01T10:00"}, "to a later one"),
+        ({"start": "2020-05-01T10:00", "end": "2026-05-01T10:30"}, "has more than 10,000 ticks"),
+        ({"concurrency": 0}, "greater than or equal to 1"),
+        ({"start": "x"}, "Enter a valid date/time."),
+    ],
+)
+def test_backfill_refuses_in_words(operator, wrong, says):
+    cron = crons.register("one", "0 * * * *", fine)
+    given = {"start": "2026-05-01T10:00", "end": "2026-05-01T13:00", "concurrency": 2} | wrong
+    for run in ({}, {"run": "1"}):
+        assert says in operator.press(verb(cron, "backfill"), **given, **run).content.decode()
+    assert not Job.objects.exists()
+    assert not LogEntry.objects.exists()
+
+
+def test_a_deleted_cron_is_shown_as_retired_and_comes_back_with_a_reset(operator):
+    cron = crons.register("one", 3600, fine)
+    Cron.objects.filter(pk=cron.pk).update(deleted=True, retired_at=cron.anchor, declared={"spec": "60"})
+    for page in (operator.look(LIST, status="retired"), operator.look(page_of(cron))):
+        assert "deleted by hand; a reset brings it back" in page
+    assert "/do/run_now/" not in operator.look(page_of(cron))
+    assert "/do/reset/" in operator.look(page_of(cron))
+    operator.press(LIST, action="pause", _selected_action=[cron.pk], reason="x")
+    operator.press(LIST, action="run_now", _selected_action=[cron.pk])
+    assert not Job.objects.exists()
+
+
+def test_what_is_said_of_its_runs_is_shown(viewer):
+    cron = crons.register("one", 3600, fine, jitter=90, timeout=30, alert_after=3, fresh_within=7200, retry=False)
+    page = viewer.look(page_of(cron))
+    for words in ("1 min 30 s", "30 s", "3 failures in a row", "2 h", "One attempt, without retries."):
+        assert words in page
+
+
 def test_resume_what_is_not_paused(operator):
     cron = crons.register("one", 3600, fine)
     assert "Nothing was paused." in operator.press(verb(cron, "resume")).content.decode()
@@ -141,7 +223,7 @@ def test_what_differs_from_the_code_is_shown_and_reset(operator):
     cron = crons.register("one", 3600, fine)
     declared = {
         "function": "adminwork.fine", "arguments": {"n": 0, "note": ""}, "spec": "60", "timezone": "UTC",
-        "overlap": "skip", "catch_up": "once", "policy": None, "priority": 5, "description": "D", "paused": False,
+        "overlap": "skip", "catch_up": "once", "retry": None, "priority": 5, "description": "D", "paused": False,
     }  # fmt: skip
     assert "Changed here" not in operator.look(page_of(cron))
     Cron.objects.filter(pk=cron.pk).update(declared=declared)

@@ -42,6 +42,8 @@ VERBS = [
     ("cron", "resume", "pause_cron", lambda: cron(paused=True), {}),
 ]
 OF_ONE = [
+    ("cron", "run_with", "run_cron", cron, {"arguments": '{"n": 3}'}),
+    ("cron", "backfill", "run_cron", cron, {"start": "2026-05-01", "end": "2026-05-02", "concurrency": 1, "run": "1"}),
     ("cron", "reset", "change_cron", lambda: changed(), {}),
     ("pool", "reset", "change_pool", lambda: resized(), {}),
     ("limit", "revert", "change_limit", lambda: edited(), {}),
