@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import groupby
 from typing import Any
 
 from django.db import transaction
@@ -51,13 +53,16 @@ def run_at(when: datetime, fn: Function | str, args: Mapping[str, Any] | None = 
 def bulk(jobs: Sequence[Call]) -> list[Job]:
     """Schedule many calls in one statement; each takes run_at= or run_after= beside the other options.
 
-    All are scheduled, or none. Those with a key take a statement or two each.
+    All are scheduled in their order, or none. Those with a key take a statement or two each.
     """
     prepared = [calls.prepare(call) for call in jobs]
     _count([new for new, _key in prepared])  # before the transaction, which may be the caller's, can be broken
     with transaction.atomic(using=conf().database, savepoint=False):
-        plain = iter(_insert([new for new, key in prepared if key is None]))
-        return [next(plain) if key is None else _insert_keyed(new, key) for new, key in prepared]
+        made: list[Job] = []
+        for plain, some in groupby(prepared, lambda call: call[1] is None):
+            rows = list(some)
+            made += _insert([new for new, _ in rows]) if plain else [_insert_keyed(new, key) for new, key in rows if key]
+    return made
 
 
 def cancel(job: Job | int, interrupt: bool = True) -> bool:
@@ -230,18 +235,26 @@ def _count(rows: Sequence[NewJob]) -> None:
 
 
 def _insert(rows: Sequence[NewJob]) -> list[Job]:
-    made = insert(rows, parent_id=running.context.job_id)
-    transitions.tell_stillborn(list(zip(rows, made, strict=True)))
+    with _and_its_end(rows):
+        made = insert(rows, parent_id=running.context.job_id)
+        transitions.tell_stillborn(list(zip(rows, made, strict=True)))
     return [_job(row, inserted) for row, inserted in zip(rows, made, strict=True)]
 
 
 def _insert_keyed(new: NewJob, key: keys.Key) -> Job:
-    inserted, holder = keys.schedule(new, key, parent_id=running.context.job_id)
-    if holder is None:
-        transitions.tell_stillborn([(new, inserted)])
+    with _and_its_end([new]):
+        inserted, holder = keys.schedule(new, key, parent_id=running.context.job_id)
+        if holder is None:
+            transitions.tell_stillborn([(new, inserted)])
     job = _job(replace(new, key=key.name), inserted) if holder is None else get(holder.pk)
     job.created = holder is None
     return job
+
+
+def _and_its_end(rows: Sequence[NewJob]) -> AbstractContextManager[object]:
+    """A transaction, where jobs may have ended with their scheduling: what a canceled function schedules has."""
+    tells = running.context.job_id is not None and any(row.on_complete for row in rows)
+    return transaction.atomic(using=conf().database, savepoint=False) if tells else nullcontext()
 
 
 def _job(row: NewJob, made: Inserted) -> Job:

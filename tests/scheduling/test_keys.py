@@ -55,6 +55,7 @@ class TestKeep:
         assert [job.created for job in jobs] == [True, True, True, False]
         assert jobs[1].pk == jobs[3].pk
         assert [job.args["a"] for job in jobs] == [0, 1, 2, 1]
+        assert [job.pk for job in testing.drain()] == [job.pk for job in jobs[:3]]
 
 
 class TestReplace:

@@ -146,6 +146,19 @@ def test_what_a_canceled_function_schedules_by_any_verb_is_stored_as_canceled(ru
     assert made.finished_at is not None
 
 
+@pytest.mark.parametrize("options", [{}, {"key": "k"}])
+def test_the_on_complete_of_what_is_stored_as_canceled_is_told_once(run, options):
+    def body():
+        scheduler.cancel(context.job_id, interrupt=False)
+        scheduler.bulk([Call(work.noop, on_complete=work.noted, context={"k": 5}, **options), Call(work.noop)])
+
+    run(body)
+    told = Job.objects.get(name="work.noted")
+    noop = Job.objects.get(on_complete="work.noted")
+    assert (told.state, told.args["context"]) == (State.SUCCESS, {"k": 5})
+    assert (told.args["run_id"], told.args["result"]) == (str(noop.pk), {"type": "canceled"})
+
+
 def test_eight_mebibytes_of_arguments_are_scheduled_and_not_a_byte_more(run):
     around = len('{"name":""}')
 
