@@ -59,9 +59,9 @@ def bulk(jobs: Sequence[Call]) -> list[Job]:
     _count([new for new, _key in prepared])  # before the transaction, which may be the caller's, can be broken
     with transaction.atomic(using=conf().database, savepoint=False):
         made: list[Job] = []
-        for plain, some in groupby(prepared, lambda call: call[1] is None):
-            rows = list(some)
-            made += _insert([new for new, _ in rows]) if plain else [_insert_keyed(new, key) for new, key in rows if key]
+        for key, some in groupby(prepared, lambda call: call[1]):
+            new = [row for row, _key in some]
+            made += _insert(new) if key is None else [_insert_keyed(row, key) for row in new]
     return made
 
 
