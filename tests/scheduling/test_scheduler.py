@@ -278,7 +278,7 @@ def test_cancel_twice_is_once_true():
 
 
 @pytest.mark.parametrize("id", [0, -1, 10**9, 10**30, "no", "", None, 1.5, float("nan"), True, b"1"])
-def test_unknown_ids_are_not_found_and_a_cancel_of_one_gives_false(clock, id):
+def test_unknown_ids(clock, id):
     if id is True:
         Job.objects.filter(pk=scheduler.now(work.noop).pk).update(id=1)
     assert (scheduler.cancel(id), retrier.cancel(id)) == (False, False)
