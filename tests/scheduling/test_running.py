@@ -187,7 +187,7 @@ def test_what_was_refused_does_not_count(run):
 def test_each_attempt_may_schedule_as_much_again(clock, advance, monkeypatch):
     monkeypatch.setattr(running, "MOST_CALLS", 1)
 
-    @action(name="test.schedules_and_fails", retry=Retry(initial_backoff=1, max_failures=1))
+    @action(name="test.schedules_once_an_attempt", retry=Retry(initial_backoff=1, max_failures=1))
     def body():
         scheduler.now(work.noop)
         raise ValueError
