@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from scheduling import Call, Retry, action, context, mutation, retrier, running, scheduler, testing
+from scheduling.cluster import transitions
 from scheduling.exceptions import ScheduleLimitExceeded
 from scheduling.models import Job, State
 from scheduling.testing.processes import until
@@ -157,6 +158,22 @@ def test_the_on_complete_of_what_is_stored_as_canceled_is_told_once(run, options
     noop = Job.objects.get(on_complete="work.noted")
     assert (told.state, told.args["context"]) == (State.SUCCESS, {"k": 5})
     assert (told.args["run_id"], told.args["result"]) == (str(noop.pk), {"type": "canceled"})
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("options", [{}, {"key": "k"}])
+def test_what_is_stored_as_canceled_and_its_on_complete_are_there_together_or_not_at_all(run, monkeypatch, options):
+    def dies(_rows):
+        raise SystemExit
+
+    def body():
+        scheduler.cancel(context.job_id, interrupt=False)
+        monkeypatch.setattr(transitions, "tell_stillborn", dies)
+        scheduler.now(work.noop, on_complete=work.noted, **options)
+
+    job = run(body)
+    assert job.state == State.CANCELED
+    assert not Job.objects.filter(name="work.noop").exists()
 
 
 def test_eight_mebibytes_of_arguments_are_scheduled_and_not_a_byte_more(run):
