@@ -248,7 +248,9 @@ def _default_name(body: Body) -> str:
 
 
 def _source(body: Body) -> str:
-    return f"{body.__module__}.{body.__qualname__}"
+    """Where a body is written: the same for a module that is imported again, another for one further down in it."""
+    code = getattr(inspect.unwrap(body), "__code__", None)
+    return f"{body.__module__}:{code.co_firstlineno if code else ''} {body.__qualname__}"
 
 
 def _parameters(function: Function) -> Mapping[str, inspect.Parameter]:

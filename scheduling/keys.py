@@ -8,7 +8,8 @@ of it.
     keep_last   one running, one waiting with the newest arguments; the second starts when the first has ended
 
 The holder's row is locked while it is decided, and (name, key) is unique among holders, so that of two calls at
-once one waits for the other.
+once one waits for the other. Where the holder itself waited for another, and was canceled, that one is locked
+before it: so does the end of a job, which then wakes those that wait for it.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import transaction
 
@@ -32,7 +34,7 @@ TRIES = 20  # of two calls at once one inserts and the other tries again; more t
 
 REPLACE = """
 UPDATE scheduling_job
-SET args = %s, run_at = {run_at}, priority = %s, policy = %s, on_complete = %s, context = %s,
+SET args = %s, run_at = {run_at}, expires_at = {expires_at}, priority = %s, policy = %s, on_complete = %s, context = %s,
     lane = %s, pool = %s, rate_limit = %s, tokens = %s, reserved = false
 WHERE id = %s RETURNING run_at, created_at
 """
@@ -66,28 +68,43 @@ def _is_storable(text: str) -> bool:
 
 def schedule(new: NewJob, key: Key, parent_id: int | None = None) -> tuple[Inserted, Job | None]:
     """Insert a job, or find or change the one that holds its key; gives that one, None where the job is new."""
-    decide = _MODES[key.mode]
+    decide, new, runs_before = _MODES[key.mode], _bounded(new, key), None
     for _ in range(TRIES):
         with transaction.atomic(using=conf().database):
-            holder = _holder(new.name, key.name)
+            running = _locked(pk=runs_before) if runs_before else None
+            holder = _locked(name=new.name, key=key.name, holds_key=True)
             if holder is not None and (found := decide(new, key, holder)):
                 return found, holder
-            made = _insert(new, key, holder, parent_id)
+            if holder is not None and holder.is_final and holder.waits_for_id not in (None, runs_before):
+                runs_before = holder.waits_for_id
+                transaction.set_rollback(True, using=conf().database)  # of this block: the lock is let go
+                continue
+            made = _insert(new, key, holder, running, parent_id)
             if made:
                 return made, None
     raise RuntimeError(f"{new.name}: the key {key.name!r} was taken by another call {TRIES} times in a row")
 
 
-def _holder(name: str, key: str) -> Job | None:
-    return Job.objects.select_for_update().filter(name=name, key=key, holds_key=True).first()
+def _bounded(new: NewJob, key: Key) -> NewJob:
+    """A first call is not put off for longer than max_wait either."""
+    if key.max_wait is None:
+        return new
+    if new.run_at is None:
+        return replace(new, delay=min(new.delay, key.max_wait.total_seconds()))
+    return replace(new, run_at=min(new.run_at, clock.now() + key.max_wait))
 
 
-def _insert(new: NewJob, key: Key, holder: Job | None, parent_id: int | None) -> Inserted | None:
+def _locked(**wanted: Any) -> Job | None:
+    return Job.objects.select_for_update().filter(**wanted).first()
+
+
+def _insert(new: NewJob, key: Key, holder: Job | None, running: Job | None, parent_id: int | None) -> Inserted | None:
     """Take the key from its holder and insert; None where another call was quicker."""
     if holder is not None:
         Job.objects.filter(pk=holder.pk).update(holds_key=False)
-        if key.mode == "keep_last" and not holder.is_final:
-            new = replace(new, waits_for_id=holder.pk)
+    if key.mode == "keep_last":
+        unfinished = [job.pk for job in (holder, running) if job is not None and not job.is_final]
+        new = replace(new, waits_for_id=unfinished[0] if unfinished else None)
     made = insert([replace(new, key=key.name)], parent_id=parent_id, skip_duplicates=True)
     return made[0] if made else None
 
@@ -132,7 +149,8 @@ def _same(holder: Job) -> Inserted:
 
 def _change(new: NewJob, holder: Job, latest: datetime | None) -> Inserted:
     """Give a pending job the arguments, time and options of a new call."""
-    run_at, params = ("%s", [clock.to_db(new.run_at)]) if new.run_at else clock.sql(new.delay)
+    run_at, params = _moment(new.run_at, new.delay)
+    expires_at, expiry = _moment(new.expires_at, new.expires_in)
     if latest is not None:
         least = "least" if clock.database().vendor == "postgresql" else "min"
         run_at, params = f"{least}({run_at}, %s)", [*params, clock.to_db(latest)]
@@ -141,8 +159,14 @@ def _change(new: NewJob, holder: Job, latest: datetime | None) -> Inserted:
     if holder.reserved and holder.rate_limit is not None:
         give_back([(holder.rate_limit, holder.tokens or 0)])
     with clock.database().cursor() as cursor:
-        cursor.execute(REPLACE.format(run_at=run_at), [new.args, *params, *options, *place, holder.pk])
+        statement = REPLACE.format(run_at=run_at, expires_at=expires_at)
+        cursor.execute(statement, [new.args, *params, *expiry, *options, *place, holder.pk])
         when, created_at = (clock.from_db(value) for value in cursor.fetchone())
     assert when is not None
     assert created_at is not None
     return Inserted(holder.pk, when, created_at, holder.state)
+
+
+def _moment(at: datetime | None, after: float | None) -> tuple[str, list[Any]]:
+    """A moment, or one so many seconds from the statement, as an SQL expression; null where there is neither."""
+    return ("%s", [clock.to_db(at)]) if at is not None or after is None else clock.sql(after)

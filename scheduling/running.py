@@ -53,13 +53,13 @@ def count_scheduled(calls: int, size: int) -> None:
     current = _current.get()
     if current is None:
         return
-    current.scheduled_calls += calls
-    current.scheduled_bytes += size
-    if current.scheduled_calls > MOST_CALLS or current.scheduled_bytes > MOST_BYTES:
+    calls, size = current.scheduled_calls + calls, current.scheduled_bytes + size
+    if calls > MOST_CALLS or size > MOST_BYTES:
         raise ScheduleLimitExceeded(
-            f"job {current.job_id} has scheduled {current.scheduled_calls:,} calls with {current.scheduled_bytes:,} "
-            f"bytes of arguments; one execution may {MOST_CALLS:,} and {MOST_BYTES:,}: schedule in steps, or a batch"
+            f"job {current.job_id} would have scheduled {calls:,} calls with {size:,} bytes of arguments; "
+            f"one execution may {MOST_CALLS:,} and {MOST_BYTES:,}: schedule in steps, or a batch"
         )
+    current.scheduled_calls, current.scheduled_bytes = calls, size
 
 
 @contextmanager

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import groupby
 from typing import Any
 
 from django.db import transaction
@@ -16,7 +18,7 @@ from scheduling.cluster import transitions
 from scheduling.conf import conf
 from scheduling.exceptions import InvalidOption, NotFinished, NotFound
 from scheduling.functions import Function
-from scheduling.models import FINAL, Job, PastAttempt, Paused, reserved
+from scheduling.models import FINAL, Job, PastAttempt, Paused, State, reserved
 from scheduling.models.insert import Inserted, NewJob, insert
 from scheduling.models.job import JobQuerySet
 
@@ -51,12 +53,16 @@ def run_at(when: datetime, fn: Function | str, args: Mapping[str, Any] | None = 
 def bulk(jobs: Sequence[Call]) -> list[Job]:
     """Schedule many calls in one statement; each takes run_at= or run_after= beside the other options.
 
-    All are scheduled, or none. Those with a key take a statement or two each.
+    All are scheduled in their order, or none. Those with a key take a statement or two each.
     """
     prepared = [calls.prepare(call) for call in jobs]
+    _count([new for new, _key in prepared])  # before the transaction, which may be the caller's, can be broken
     with transaction.atomic(using=conf().database, savepoint=False):
-        plain = iter(_insert([new for new, key in prepared if key is None]))
-        return [next(plain) if key is None else _insert_keyed(new, key) for new, key in prepared]
+        made: list[Job] = []
+        for key, some in groupby(prepared, lambda call: call[1]):
+            new = [row for row, _key in some]
+            made += _insert(new) if key is None else [_insert_keyed(row, key) for row in new]
+    return made
 
 
 def cancel(job: Job | int, interrupt: bool = True) -> bool:
@@ -89,6 +95,8 @@ def cancel_all(
     `state` is pending or in_progress. What is scheduled after the call is spared. Without any filter it
     takes everything=True. Raises NotFound for an unknown function or pool.
     """
+    if state is not None and state not in State.values:
+        raise InvalidOption(f"state is one of {', '.join(State.values)}, not {state!r}")
     wanted = {"name": fn and functions.get(fn).name, "state": state, "cron": cron, "key": key}
     filters = {name: value for name, value in wanted.items() if value is not None}
     if not filters and pool is None and not everything:
@@ -96,18 +104,25 @@ def cancel_all(
     of_all = Job.objects.unfinished() if pool is None else Job.objects.unfinished().in_pool(pools.get(pool).name)
     jobs = of_all.filter(**filters).order_by("-pk").values_list("pk", flat=True)
     canceled, below = 0, (jobs.first() or 0) + 1
-    while batch := list(jobs.filter(pk__lt=below)[:BATCH]):
-        canceled += transitions.cancel(batch, interrupt=interrupt)
-        below = batch[-1]
+    while below:
+        with transaction.atomic(using=conf().database):  # locked, so that none leaves the filter meanwhile
+            batch = list(jobs.filter(pk__lt=below).select_for_update()[:BATCH])
+            canceled += transitions.cancel(batch, interrupt=interrupt) if batch else 0
+        below = batch[-1] if batch else 0
     return canceled
 
 
 def reschedule(job: Job | int, run_at: datetime) -> bool:
-    """Give a pending job another time (an aware datetime); gives whether it was pending."""
-    when = calls.aware(run_at)
+    """Give a pending job another time (an aware datetime); gives whether it was pending.
+
+    NotFound for an unknown id.
+    """
+    if run_at is None:
+        raise InvalidOption("reschedule takes an aware datetime, not None")
+    when, id = calls.aware(run_at), get(_key(job)).pk
     with transaction.atomic(using=conf().database):
-        reserved.wake_one(_id(job))
-        return Job.objects.pending().filter(pk=_id(job)).update(run_at=when) == 1
+        reserved.wake_one(id)
+        return Job.objects.pending().filter(pk=id).update(run_at=when) == 1
 
 
 def cleanup(older_than: float | timedelta, states: Sequence[str] = FINAL, fn: Function | str | None = None) -> int:
@@ -147,8 +162,8 @@ def resume(fn: Function | str | None = None, *, everything: bool = False) -> boo
 def get(id: int | str) -> Job:
     """The job of an id; NotFound where there is none (or no more: finished ones are kept for a time)."""
     try:
-        return Job.objects.get(pk=id)
-    except (Job.DoesNotExist, ValueError, TypeError, OverflowError) as error:
+        return Job.objects.get(pk=_id(id))
+    except (Job.DoesNotExist, ValueError, TypeError) as error:
         raise NotFound(f"no job has the id {id!r}") from error
 
 
@@ -163,18 +178,19 @@ def pending(fn: Function | str | None = None) -> JobQuerySet:
     return jobs if fn is None else jobs.filter(name=functions.get(fn).name)
 
 
-def wait(job: Job | int, timeout: float) -> Job:
-    """Wait until a job has ended, and give it as it is then; TimeoutError after `timeout` seconds.
+def wait(job: Job | int, timeout: float | timedelta) -> Job:
+    """Wait until a job has ended, and give it as it is then; TimeoutError after `timeout` (seconds or a timedelta).
 
     Not inside a transaction that has not committed the job, and not inside a mutation: it would never end.
     """
-    end, look = time.monotonic() + timeout, FIRST_LOOK
+    seconds = calls.delay_seconds(timeout)
+    end, look = time.monotonic() + seconds, FIRST_LOOK
     while True:
         found = get(_key(job))
         if found.is_final:
             return found
         if time.monotonic() >= end:
-            raise TimeoutError(f"{found} is {found.state} after {timeout:g} s")
+            raise TimeoutError(f"{found} is {found.state} after {seconds:g} s")
         time.sleep(min(look, max(0.0, end - time.monotonic())))
         look = min(look * 1.5, LONGEST_LOOK)
 
@@ -198,6 +214,7 @@ def retry(job: Job | int) -> Job:
         context=_as_text(old.context),
         retry_of_id=old.pk,
     )
+    _count([new])
     return _insert([new])[0]
 
 
@@ -209,24 +226,35 @@ def _what(fn: Function | str | None, everything: bool) -> tuple[Paused, str]:
 
 def _schedule(call: Call) -> Job:
     new, key = calls.prepare(call)
+    _count([new])
     return _insert([new])[0] if key is None else _insert_keyed(new, key)
 
 
-def _insert(rows: Sequence[NewJob]) -> list[Job]:
+def _count(rows: Sequence[NewJob]) -> None:
     running.count_scheduled(len(rows), sum(len(row.args) for row in rows))
-    made = insert(rows, parent_id=running.context.job_id)
-    transitions.tell_stillborn(list(zip(rows, made, strict=True)))
+
+
+def _insert(rows: Sequence[NewJob]) -> list[Job]:
+    with _and_its_end(rows):
+        made = insert(rows, parent_id=running.context.job_id)
+        transitions.tell_stillborn(list(zip(rows, made, strict=True)))
     return [_job(row, inserted) for row, inserted in zip(rows, made, strict=True)]
 
 
 def _insert_keyed(new: NewJob, key: keys.Key) -> Job:
-    running.count_scheduled(1, len(new.args))
-    inserted, holder = keys.schedule(new, key, parent_id=running.context.job_id)
-    if holder is None:
-        transitions.tell_stillborn([(new, inserted)])
+    with _and_its_end([new]):
+        inserted, holder = keys.schedule(new, key, parent_id=running.context.job_id)
+        if holder is None:
+            transitions.tell_stillborn([(new, inserted)])
     job = _job(replace(new, key=key.name), inserted) if holder is None else get(holder.pk)
     job.created = holder is None
     return job
+
+
+def _and_its_end(rows: Sequence[NewJob]) -> AbstractContextManager[object]:
+    """A transaction, where jobs may have ended with their scheduling: what a canceled function schedules has."""
+    tells = running.context.job_id is not None and any(row.on_complete for row in rows)
+    return transaction.atomic(using=conf().database, savepoint=False) if tells else nullcontext()
 
 
 def _job(row: NewJob, made: Inserted) -> Job:
@@ -253,14 +281,14 @@ def _job(row: NewJob, made: Inserted) -> Job:
     return job
 
 
-def _key(job: Job | int) -> Any:
+def _key(job: Job | int | str) -> Any:
     return job.pk if isinstance(job, Job) else job
 
 
-def _id(job: Job | int) -> int:
+def _id(job: Job | int | str) -> int:
     """The id of a job; ValueError or TypeError for what cannot be one."""
     key = _key(job)
-    if isinstance(key, float) or not 0 < int(key) < 1 << 63:
+    if isinstance(key, float | bool) or not 0 < int(key) < 1 << 63:
         raise ValueError(f"no job has the id {key!r}")
     return int(key)
 

@@ -17,6 +17,7 @@ from scheduling import clock
 from scheduling.cluster import process
 from scheduling.conf import conf
 
+ROLES = ("main", "sentinel", "pusher", "monitor", "worker")
 START_WITHIN = 20.0  # seconds
 STOP_WITHIN = 15.0
 LOOK = 0.02
@@ -31,7 +32,9 @@ class Cluster:
         self.mains = [self._start() for _ in range(hosts)]
 
     def pids(self, role: str) -> list[int]:
-        """The living processes of a role, over all hosts."""
+        """The living processes of a role, over all hosts; ValueError for a role that there is not."""
+        if role not in ROLES:
+            raise ValueError(f"a role is one of {', '.join(ROLES)}, not {role!r}")
         return [pid for main in self.mains for pid in _family(main.pid) if process.role_of(pid) == role]
 
     def kill(self, role: str, number: int = signal.SIGKILL) -> list[int]:

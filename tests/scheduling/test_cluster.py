@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import subprocess
+import sys
 
 import pytest
 from django.contrib.auth.models import Group
+from django.db import connection
 
-from scheduling import Call, Retry, retrier, scheduler
+from scheduling import Call, Retry, pools, retrier, scheduler
+from scheduling.cluster import process
+from scheduling.conf import conf
 from scheduling.models import Host, Job, State
-from scheduling.testing.processes import until
+from scheduling.testing.processes import ROLES, until
 from tests.scheduling import work
 from tests.scheduling.work import WORK, ledger, open_gate
 
@@ -137,9 +143,9 @@ def test_a_cluster_dies_as_a_whole_and_the_next_one_takes_its_jobs(cluster, file
     mutation = scheduler.now(work.slow_write, {"file": file, "name": "x"})
     began(file, 2)
     running.kill(role)
-    running.mains[0].wait(2)
+    running.mains[0].wait(1)  # seconds
     assert running.mains[0].returncode == (70 if role == "sentinel" else -9)
-    until(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in family), 2)
+    until(lambda: not any(process.role_of(pid) for pid in family), 1)
     open_gate(file)
     cluster(modules=[WORK])
     failed, succeeded = ended(action, mutation)
@@ -161,17 +167,96 @@ def test_a_canceled_running_job_stays_canceled(cluster, file):
 
 
 def test_sigterm_gives_back_what_its_grace_is_too_short_for(cluster, file):
-    running = cluster(modules=[WORK])
+    """A second SIGTERM leaves 5 s of the 30: stop() would kill what takes longer than 15, and the exit code be -9."""
+    assert conf().shutdown_grace == 30
+    running = cluster(modules=[WORK], workers=3)
+    family = [pid for role in ROLES for pid in running.pids(role)]
     action = scheduler.now(work.once, {"file": file})
     retried = scheduler.now(work.again, {"file": file})
     began(file, 2)
+    mutation = scheduler.now(work.slow_write, {"file": file, "name": "gone"}, timeout=60)
+    began(file, 3)
+    unbegun = scheduler.now(work.noop) if connection.vendor == "postgresql" else mutation
     running.stop()
     assert running.mains[0].returncode == 0
-    action.refresh_from_db()
-    retried.refresh_from_db()
+    for job in (action, retried, mutation, unbegun):
+        job.refresh_from_db()
     assert (action.state, action.error) == (State.FAILED, "host was stopped")
-    assert (retried.state, retried.attempt) == (State.PENDING, 0)
+    assert {(job.state, job.attempt) for job in (retried, mutation, unbegun)} == {(State.PENDING, 0)}
+    assert not Group.objects.filter(name="gone").exists()
+    assert not Job.objects.running().exists()
     assert not Host.objects.running().exists()
+    assert not any(process.role_of(pid) for pid in family)
+
+
+QCLUSTER = """
+import json, sys, django
+from django.conf import settings
+settings.DATABASES["default"].update(json.loads(sys.argv[1]))
+settings.SCHEDULING = {"shutdown_grace": 1}
+django.setup()
+import tests.scheduling.work
+from django.core.management import call_command
+call_command("qcluster", *sys.argv[2:])
+"""
+
+
+@pytest.fixture
+def qcluster():
+    """`qcluster("--workers", "1")`: the command itself, on the test database, with a grace of 1 s."""
+    started = []
+
+    def run(*arguments):
+        place = {key: connection.settings_dict[key] for key in ("NAME", "HOST", "PORT", "USER", "PASSWORD")}
+        command = [sys.executable, "-c", QCLUSTER, json.dumps(place, default=str), *arguments]
+        started.append(subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True))
+        return started[-1]
+
+    yield run
+    for one in started:
+        if one.poll() is None:
+            os.killpg(one.pid, signal.SIGKILL)
+            one.wait()
+
+
+def test_the_command_serves_the_pools_it_is_told_to_and_stops_within_its_grace(qcluster, file):
+    for name in ("a", "b", "c"):
+        pools.define(name)
+    served = [scheduler.now(work.noop, pool=name) for name in ("a", "b")]
+    others = [scheduler.now(work.noop, pool="c"), scheduler.now(work.noop)]
+    running = qcluster("--pools", "a,b", "--workers", "2")
+    assert {job.state for job in ended(*served)} == {State.SUCCESS}
+    (sentinel,) = process.children_of(running.pid)
+    assert [process.role_of(pid) for pid in process.children_of(sentinel)].count("worker") == 2
+    stays = scheduler.now(work.once, {"file": file}, pool="a")
+    began(file)
+    running.send_signal(signal.SIGTERM)
+    assert running.wait(5) == 0, "one SIGTERM leaves the grace of the settings, here 1 s"
+    assert scheduler.get(stays.id).error == "host was stopped"
+    assert {scheduler.status(job.id) for job in others} == {State.PENDING}
+
+
+def test_any_number_of_hosts_may_be_started_by_the_command(qcluster, file):
+    hosts = [qcluster("--workers", "1") for _ in range(2)]
+    jobs = scheduler.bulk([Call(work.once, {"file": file}) for _ in range(2)])
+    began(file, 2)
+    open_gate(file)
+    assert len({job.host_id for job in ended(*jobs)}) == 2
+    for host in hosts:
+        host.send_signal(signal.SIGTERM)
+    assert [host.wait(5) for host in hosts] == [0, 0]
+
+
+def test_a_worker_that_dies_after_the_commit_loses_the_hooks_and_nothing_else(cluster, file):
+    running = cluster(modules=[WORK], workers=1)
+    before = running.pids("worker")
+    job = scheduler.now(work.dies_after_its_commit, {"file": file})
+    until(lambda: running.pids("worker") not in ([], before), 10)
+    assert ended(scheduler.now(work.noop))[0].state == State.SUCCESS
+    done = scheduler.get(job.id)
+    assert (done.state, done.claim, done.crashes) == (State.SUCCESS, 1, 0)
+    assert Group.objects.filter(name="kept").count() == 1
+    assert ledger(file) == []
 
 
 def test_sigterm_lets_running_jobs_end(cluster, file):

@@ -145,6 +145,11 @@ def test_unknown_names_and_ids_are_wrong_use(arguments):
         ("crons", "run", "c", "--args", "[1]"),
         ("crons", "run", "c", "--args", "{nonsense"),
         ("crons", "preview", "--schedule", "60", "-n", "0"),
+        ("qcluster", "--pools", "a b"),
+        ("qcluster", "--pools", "a,"),
+        ("qcluster", "--workers", "0"),
+        ("qcluster", "--workers", "-1"),
+        ("qcluster", "--workers", "two"),
     ],
 )
 def test_what_cannot_be_parsed_is_refused(arguments):
@@ -439,6 +444,14 @@ def test_help_has_examples_for_each_verb(command):
         assert f"manage.py {command} {verb}" in sub.format_help()
 
 
+def test_help_of_the_cluster_names_its_options():
+    from django.core.management import load_command_class
+
+    words = load_command_class("scheduling", "qcluster").create_parser("manage.py", "qcluster").format_help()
+    assert "--pools" in words and "--workers" in words
+    assert "SIGTERM" in words
+
+
 @pytest.mark.django_db(transaction=True)
 def test_exit_codes_of_the_real_thing():
     job = scheduler.now(work.noop)
@@ -455,9 +468,10 @@ def test_exit_codes_of_the_real_thing():
             ("jobs", "cancel", str(job.id)),
             ("jobs", "show", "99999"),
             ("crons", "nonsense"),
+            ("qcluster", "--pools", "a b"),
         )
     ]
-    done, failed, unknown, wrong = [process.result() for process in processes]
+    done, failed, unknown, wrong, cluster = [process.result() for process in processes]
     assert (done[0], json.loads(done[1])[0]["state"], done[2]) == (0, "canceled", "")
     assert (failed[0], failed[1]) == (1, "")
     assert "not all were canceled" in failed[2]
@@ -465,3 +479,5 @@ def test_exit_codes_of_the_real_thing():
     assert "no job has the id 99999" in unknown[2]
     assert wrong[0] == 2
     assert "invalid choice" in wrong[2]
+    assert (cluster[0], cluster[1]) == (2, "")
+    assert "a pool's name is" in cluster[2]

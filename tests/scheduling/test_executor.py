@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from datetime import timedelta
 
 import pytest
 from django.contrib.auth.models import Group
@@ -56,6 +57,26 @@ def test_a_mutations_writes_and_its_success_commit_together(run):
     assert elsewhere(lambda: Group.objects.count()) == 1
 
 
+@committing
+def test_an_action_runs_outside_any_transaction_and_its_start_is_committed_before_its_body(run):
+    def body() -> list:
+        me = context.job_id
+        seen = elsewhere(lambda: (scheduler.status(me), scheduler.get(me).started_at is not None))
+        return [connection.in_atomic_block, *seen]
+
+    assert run(body).result == [False, "in_progress", True]
+
+
+@pytest.mark.parametrize(("function", "args"), [(work.noop, {}), (work.add, {"a": 1})])
+def test_a_job_is_in_progress_from_its_claim_and_started_when_its_body_begins(clock, function, args):
+    job = scheduler.now(function, args)
+    claim = taken(job)
+    assert (scheduler.status(job.id), scheduler.get(job.id).started_at) == (State.IN_PROGRESS, None)
+    began = clock.jump(10)
+    executor.execute([claim])
+    assert abs(scheduler.get(job.id).started_at - began) < timedelta(seconds=1)
+
+
 def test_a_failing_mutation_rolls_back(drain):
     job = scheduler.now(work.write, {"name": "x", "fail": True})
     drain()
@@ -65,7 +86,10 @@ def test_a_failing_mutation_rolls_back(drain):
     assert not Group.objects.exists()
 
 
-@pytest.mark.parametrize("result", [float("nan"), object(), "x" * (1 << 20)], ids=["nan", "object", "too long"])
+UNSTORABLE = {"nan": float("nan"), "inf": [float("inf")], "object": object(), "too long": "x" * (1 << 20)}
+
+
+@pytest.mark.parametrize("result", UNSTORABLE.values(), ids=UNSTORABLE)
 def test_a_mutation_whose_result_cannot_be_stored_is_rolled_back_and_failed_for_good(run, result):
     def body():
         Group.objects.create(name="x")
@@ -77,10 +101,23 @@ def test_a_mutation_whose_result_cannot_be_stored_is_rolled_back_and_failed_for_
     assert not Group.objects.exists()
 
 
-def test_an_action_whose_result_cannot_be_stored_is_never_run_again_for_it(run):
-    job = run(lambda: object(), retry=Retry(initial_backoff=0))
+@pytest.mark.parametrize("result", UNSTORABLE.values(), ids=UNSTORABLE)
+def test_an_action_whose_result_cannot_be_stored_is_never_run_again_for_it(run, result):
+    job = run(lambda: result, retry=Retry(initial_backoff=0))
+    assert (job.state, job.attempt, job.result) == (State.FAILED, 1, None)
+    assert "the result" in job.error
+
+
+@pytest.mark.parametrize("by", [action, mutation])
+def test_a_result_unlike_its_annotation_fails_for_good(run, by):
+    def body() -> int:
+        Group.objects.create(name="x")
+        return "many"
+
+    job = run(body, by=by, retry=Retry(initial_backoff=0))
     assert (job.state, job.attempt) == (State.FAILED, 1)
-    assert "cannot be stored as JSON" in job.error
+    assert "the result does not fit its annotation: value: " in job.error
+    assert Group.objects.exists() == (by is action)
 
 
 def test_an_error_that_the_body_swallowed_fails_it_where_the_transaction_is_broken(run):

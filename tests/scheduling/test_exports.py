@@ -12,6 +12,7 @@ import sys
 import pytest
 
 import scheduling
+from scheduling import exceptions
 
 
 def python(code):
@@ -54,3 +55,41 @@ def test_no_submodule_bears_the_name_of_an_exported_function_or_class():
 def test_the_packages_say_what_they_export(module):
     package = importlib.import_module(f"scheduling.{module}")
     assert all(hasattr(package, name) for name in package.__all__)
+
+
+# Errors
+
+NAMED = (
+    "InvalidArguments",
+    "InvalidSchedule",
+    "AlreadyExists",
+    "NotFound",
+    "ScheduleLimitExceeded",
+    "LimitImpossible",
+    "RateLimited",
+)
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_each_error_is_a_scheduling_error(name):
+    assert issubclass(getattr(exceptions, name), exceptions.SchedulingError)
+    assert issubclass(exceptions.SchedulingError, Exception)
+
+
+def test_a_refusal_says_how_long_to_wait():
+    assert exceptions.RateLimited(2.5).retry_after == 2.5
+
+
+@pytest.mark.parametrize("name", ["JobCanceled", "JobTimeout"])
+def test_no_except_exception_swallows_an_end_from_outside(name):
+    with pytest.raises(BaseException) as caught:  # noqa: PT012 - the inner try is what is tested
+        try:
+            raise getattr(exceptions, name)
+        except Exception:
+            pass
+    assert type(caught.value) is getattr(exceptions, name)
+
+
+def test_the_tree_in_the_docstring_names_every_error():
+    errors = {name for name, one in vars(exceptions).items() if inspect.isclass(one) and issubclass(one, BaseException)}
+    assert {name for name in errors if name not in exceptions.__doc__} == set()

@@ -5,18 +5,24 @@ from __future__ import annotations
 import dataclasses
 import enum
 import json
+import os
+import subprocess
+import sys
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import pytest
+from django.conf import settings
 from django.contrib.auth.models import Group
 from django.db import DatabaseError, connection, transaction
 from pydantic import BaseModel, ConfigDict, Field
 
 from scheduling import Retry, action, functions, mutation, query, scheduler
+from scheduling.buckets import RateLimit
 from scheduling.exceptions import AlreadyExists, InvalidArguments, InvalidOption, InvalidResult, NotFound
+from scheduling.options import Options
 from tests.scheduling import work
 
 
@@ -101,6 +107,65 @@ def test_two_functions_of_one_name_are_an_error():
         mutation(name="test.twice")(other)
 
 
+def test_two_functions_of_one_name_in_one_module_are_an_error_too():
+    def body():
+        pass
+
+    action(name="test.twice_here")(body)
+
+    def body():
+        pass
+
+    with pytest.raises(AlreadyExists, match=r"body and .*body; give one a name="):
+        action(name="test.twice_here")(body)
+
+
+DECLARES = "from scheduling import Crons, action\n"
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Start Django in a process of its own with apps of these files, and give how it ended after `code`."""
+
+    def run(files, code="pass"):
+        for file, text in files.items():
+            path = tmp_path / file
+            path.parent.mkdir(exist_ok=True)
+            (path.parent / "__init__.py").touch()
+            path.write_text(DECLARES + text)
+        apps = sorted({file.split("/")[0] for file in files})
+        setup = f"import django; from django.conf import settings; settings.INSTALLED_APPS += {apps}; django.setup()"
+        return subprocess.run(
+            [sys.executable, "-c", f"{setup}; from scheduling import crons, functions; {code}"],
+            env=os.environ | {"PYTHONPATH": str(tmp_path)},
+            cwd=settings.BASE_DIR,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+
+    return run
+
+
+def test_each_apps_functions_workflows_and_crons_are_found_at_start(start):
+    done = start(
+        {
+            "shop/functions.py": "@action\ndef sell(): ...",
+            "shop/workflows.py": "@action\ndef deliver(): ...",
+            "shop/crons.py": "crons = Crons()\ncrons.daily('close-shop', 18, 0, 'shop.sell')",
+        },
+        "print({'shop.sell', 'shop.deliver'} <= set(functions.names()), 'close-shop' in crons.declarations())",
+    )
+    assert done.stdout.strip() == "True True", done.stderr
+
+
+def test_two_functions_of_one_name_in_two_apps_are_an_error_at_start(start):
+    body = "@action(name='shop.sell')\ndef sell(): ..."
+    done = start({"shop/functions.py": body, "stall/functions.py": body})
+    assert done.returncode == 1
+    assert "AlreadyExists: two functions are named 'shop.sell'" in done.stderr
+
+
 def test_the_default_name_is_the_app_and_the_function():
     from django.contrib.auth import models
 
@@ -124,6 +189,13 @@ def test_a_decorated_function_keeps_its_looks():
         {"priority": 1.5},
         {"priority": True},
         {"max_crashes": 0},
+        {"timeout": 0},
+        {"timeout": float("nan")},
+        {"timeout": float("inf")},
+        {"timeout": True},
+        {"pool": "a b"},
+        {"rate_limit": 5},
+        {"keep_for": -1},
         {"retries": 3},
         {"retry": "often"},
         {"retry": 3},
@@ -133,6 +205,23 @@ def test_a_decorated_function_keeps_its_looks():
 def test_options_that_make_no_sense_are_refused(make, options):
     with pytest.raises(InvalidOption):
         make(lambda: None, **options)
+
+
+@pytest.mark.parametrize("by", [action, mutation])
+def test_the_defaults_of_the_options(make, by):
+    assert make(lambda: None, by=by).options == Options(
+        retry=None, timeout=None, priority=0, pool="", rate_limit=None, max_crashes=3, keep_for=None, description=""
+    )
+
+
+@pytest.mark.parametrize("by", [action, mutation])
+def test_all_options_of_an_action_and_of_a_mutation(make, by):
+    said = {"priority": -100, "pool": "exchange", "max_crashes": 1, "description": "Says."}
+    kept = make(lambda: None, by=by, timeout=timedelta(minutes=1), rate_limit="api", keep_for=3600, **said).options
+    assert {name: getattr(kept, name) for name in said} == said
+    assert (kept.timeout.total_seconds(), kept.keep_for.total_seconds()) == (60, 3600)
+    assert kept.rate_limit == RateLimit("api")
+    assert make(lambda: None, by=by, priority=100).options.priority == 100
 
 
 @pytest.mark.parametrize(

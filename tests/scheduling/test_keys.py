@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from datetime import timedelta
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 
 from scheduling import action, mutation, pools, scheduler, testing
+from scheduling.cluster import rescue, transitions
 from scheduling.exceptions import InvalidOption, NotFound
 from scheduling.models import Job, PastAttempt, State
+from scheduling.testing.processes import until
 from tests.scheduling import work
+from tests.scheduling.claiming import take
+from tests.scheduling.second import Elsewhere, blocked
 
 pytestmark = pytest.mark.django_db
+committing = pytest.mark.django_db(transaction=True)
+postgresql = pytest.mark.skipif("connection.vendor != 'postgresql'", reason="SQLite has one writer at a time")
 
 
 def add(a=1, **options):
@@ -47,6 +55,7 @@ class TestKeep:
         assert [job.created for job in jobs] == [True, True, True, False]
         assert jobs[1].pk == jobs[3].pk
         assert [job.args["a"] for job in jobs] == [0, 1, 2, 1]
+        assert [job.pk for job in testing.drain()] == [job.pk for job in jobs[:3]]
 
 
 class TestReplace:
@@ -56,6 +65,22 @@ class TestReplace:
         assert (second.pk, second.created) == (first.pk, False)
         assert (second.args["a"], second.run_at, second.priority) == (2, clock.now(), 5)
         assert [job.result for job in testing.drain()] == [3]
+
+    def test_it_takes_the_new_expiry_too(self, clock):
+        add(expires=10)
+        add(key_mode="replace", expires=30)
+        clock.jump(20)
+        assert scheduler.get(add(key_mode="replace").pk).expires_at is None
+        at = clock.now() + timedelta(seconds=60)
+        assert scheduler.get(add(key_mode="replace", expires=at).pk).expires_at == at
+        assert [job.state for job in testing.drain()] == [State.SUCCESS]
+
+    def test_one_that_runs_is_left_alone(self):
+        first = add()
+        take(rescue.register(1, os.getpid()))
+        second = add(2, key_mode="replace")
+        assert second.created
+        assert (scheduler.status(first.pk), scheduler.get(first.pk).args["a"]) == (State.IN_PROGRESS, 1)
 
     def test_one_that_has_been_attempted_is_left_alone(self, clock):
         first = scheduler.now(work.flaky, {"until": 2}, key="k")
@@ -86,6 +111,26 @@ class TestDebounce:
             clock.jump(1)
         assert [job.result for job in testing.drain()] == [5]
         assert Job.objects.count() == 1
+
+    def test_the_first_call_is_not_put_off_for_longer_either(self, clock):
+        latest = clock.now() + timedelta(seconds=5)
+        options = {"key_mode": "debounce", "max_wait": 5}
+        assert scheduler.run_after(60, work.add, {"a": 1}, key="k", **options).run_at == latest
+        assert (
+            scheduler.run_at(clock.now() + timedelta(hours=1), work.add, {"a": 1}, key="at", **options).run_at == latest
+        )
+        assert scheduler.run_after(2, work.add, {"a": 1}, key="soon", **options).run_at < latest
+
+    def test_without_a_max_wait_it_is_put_off_for_as_long_as_there_are_calls(self, clock):
+        for _ in range(50):
+            job = scheduler.run_after(10, work.add, {"a": 1}, key="k", key_mode="debounce")
+            assert job.run_at == clock.now() + timedelta(seconds=10)
+            clock.jump(9)
+
+    def test_one_that_has_ended_makes_room_for_a_new_one(self, clock):
+        first = add(key_mode="debounce", max_wait=5)
+        testing.drain()
+        assert add(key_mode="debounce", max_wait=5).pk != first.pk
 
 
 class TestThrottle:
@@ -123,6 +168,34 @@ class TestKeepLast:
     def test_it_also_starts_when_the_running_one_is_canceled(self, clock, running):
         waiting = self.wait(1)
         scheduler.cancel(running)
+        assert [job.pk for job in testing.drain()] == [waiting.pk]
+
+    def test_where_the_one_that_waited_is_canceled_the_next_waits_in_its_place(self, clock, running):
+        for _ in range(2):
+            scheduler.cancel(self.wait(1))
+            waiting = self.wait(1)
+            assert waiting.created
+            assert testing.drain() == []
+        testing.advance(60)
+        assert scheduler.get(waiting.pk).started_at >= scheduler.get(running.pk).finished_at
+
+    def test_one_that_is_pending_still_takes_the_newest_arguments_itself(self):
+        first, second = self.wait(5), self.wait(1)
+        assert (second.pk, second.args) == (first.pk, {"until": 1})
+
+    @postgresql
+    @committing
+    @pytest.mark.parametrize("waited", [False, True])
+    def test_the_next_is_not_left_behind_where_the_running_one_ends_at_the_same_time(self, waited):
+        scheduler.now(work.noop, key="k", key_mode="keep_last")
+        (claim,) = take(rescue.register(1, os.getpid()))
+        if waited:
+            scheduler.cancel(scheduler.now(work.noop, key="k", key_mode="keep_last"))
+        with transaction.atomic():
+            transitions.finish(claim, "1", transitions.Trace())
+            other = Elsewhere(lambda: scheduler.now(work.noop, key="k", key_mode="keep_last"))
+            until(blocked, 10)
+        waiting = other.result()
         assert [job.pk for job in testing.drain()] == [waiting.pk]
 
 
@@ -217,6 +290,29 @@ class TestMany:
         with pytest.raises(NotFound, match="no pool is named 'two'"):
             scheduler.cancel_all(pool="two")
 
+    def test_cancel_all_by_key_and_by_cron(self):
+        keyed, other = add(), add(key="other")
+        assert (scheduler.cancel_all(cron="c"), scheduler.cancel_all(key="k")) == (0, 1)
+        assert [scheduler.status(job.pk) for job in (keyed, other)] == [State.CANCELED, State.PENDING]
+
+    @pytest.mark.parametrize("state", ["tired", "", 5])
+    def test_cancel_all_refuses_a_state_that_there_is_not(self, state):
+        add()
+        with pytest.raises(InvalidOption, match="state is one of"):
+            scheduler.cancel_all(state=state)
+
+    @postgresql
+    @committing
+    def test_cancel_all_of_the_pending_spares_one_that_is_claimed_meanwhile(self):
+        job = scheduler.now(work.noop)
+        host = rescue.register(1, os.getpid())
+        with transaction.atomic():
+            take(host)
+            other = Elsewhere(lambda: scheduler.cancel_all(state="pending"))
+            until(blocked, 10)
+        assert other.result() == 0
+        assert scheduler.status(job.pk) == State.IN_PROGRESS
+
     def test_cancel_all_goes_through_more_than_one_batch(self, monkeypatch):
         monkeypatch.setattr(scheduler, "BATCH", 2)
         scheduler.bulk([scheduler.Call(work.add, {"a": n}, on_complete=work.noted) for n in range(5)])
@@ -228,6 +324,13 @@ class TestMany:
         assert scheduler.reschedule(job, clock.now()) is True
         assert len(testing.drain()) == 1
         assert scheduler.reschedule(job, clock.now()) is False
+
+    @pytest.mark.parametrize("when", [None, 60, "2026-01-01"])
+    def test_reschedule_takes_an_aware_time(self, when):
+        job = add()
+        with pytest.raises(InvalidOption, match="aware datetime"):
+            scheduler.reschedule(job, when)
+        assert scheduler.get(job.pk).run_at == job.run_at
 
     def test_cleanup_removes_old_finished_jobs_with_their_attempts(self, clock, monkeypatch):
         monkeypatch.setattr(scheduler, "BATCH", 2)
@@ -244,6 +347,24 @@ class TestMany:
         assert scheduler.cleanup(timedelta(minutes=1)) == 5
         assert set(Job.objects.values_list("pk", flat=True)) == {fresh.pk, waiting.pk}
         assert not PastAttempt.objects.exists()
+
+    def test_cleanup_takes_a_thousand_in_a_transaction(self, clock):
+        scheduler.bulk([scheduler.Call(work.noop) for _ in range(1001)])
+        scheduler.cancel_all(everything=True)
+        clock.jump(60)
+        with CaptureQueriesContext(connection) as queries:
+            assert scheduler.cleanup(30) == 1001
+        removing = [q["sql"] for q in queries if q["sql"].startswith('DELETE FROM "scheduling_job"')]
+        assert [sql.count(",") for sql in removing] == [999, 0]
+
+    @pytest.mark.parametrize("wrong", [{"states": ["pending"]}, {"states": "failed"}, {"older_than": -1}])
+    def test_cleanup_refuses_nonsense_and_leaves_what_is_pending_for_ever(self, clock, wrong):
+        job = add()
+        clock.jump(10**9)
+        with pytest.raises(InvalidOption):
+            scheduler.cleanup(**{"older_than": 0} | wrong)
+        assert scheduler.cleanup(0) == 0
+        assert scheduler.status(job.pk) == State.PENDING
 
 
 class TestWhatARunningFunctionSchedules:

@@ -12,7 +12,7 @@ from django.db import IntegrityError, connection, transaction
 from django.db.models import F
 from django.db.models.functions import Now
 
-from scheduling import Call, crons, functions, retrier, scheduler, testing
+from scheduling import Call, Retry, crons, functions, retrier, scheduler, testing
 from scheduling.cluster import claims, rescue, transitions
 from scheduling.models import Attempt, Cron, Host, Job, PastAttempt, State
 from tests.scheduling import work
@@ -193,6 +193,29 @@ def test_what_is_no_json_is_shown_as_it_is_and_stays_so():
     with connection.cursor() as cursor:
         cursor.execute("SELECT arguments FROM scheduling_cron")
         assert cursor.fetchone() == ("{oops",)
+
+
+# Names
+
+
+def test_a_job_has_the_names_that_others_rely_on(clock, random):
+    random(0.5)
+    job = scheduler.now(work.flaky, {"until": 2}, key="k", priority=3, retry=Retry(initial_backoff=10))
+    assert (job.created, type(job.id), job.id > 0) == (True, int, True)
+    began = clock.now()
+    testing.advance(60)
+    found = scheduler.get(job.id)
+    assert (found.name, found.args, found.key, found.priority) == ("work.flaky", {"until": 2}, "k", 3)
+    assert (found.state, found.attempt, found.result, found.error) == ("success", 2, "attempt 2", "")
+    later = began + timedelta(seconds=10)
+    assert (found.run_at, found.started_at, found.finished_at) == (later, later, later)
+    assert (found.log, found.progress) == ("", None)
+    first, last = found.attempts.order_by("number")
+    assert [(one.number, one.started_at, one.finished_at, one.log) for one in (first, last)] == [
+        (1, began, began, ""),
+        (2, later, later, ""),
+    ]
+    assert (first.error.splitlines()[-1], last.error) == ("ValueError: flaky", "")
 
 
 # Words

@@ -8,7 +8,7 @@ import signal
 import pytest
 from django.db import connection, transaction  # noqa: F401 - connection is read by the marks
 
-from scheduling import Retry, scheduler
+from scheduling import Retry, action, functions, mutation, scheduler
 from scheduling.cluster import process, rescue, transitions
 from scheduling.cluster.slots import Slots
 from scheduling.models import Host, Job, State
@@ -63,6 +63,66 @@ def test_a_dead_workers_old_claim_does_not_touch_the_newer_one(own):
     slot.hold(new.id, new.claim)
     rescue.worker(own.pk, slot, [])
     assert state(new) == State.FAILED
+
+
+def dies(own, claim, code=-9):
+    """The worker's process ends while it is in the body of a claim."""
+    if functions.get(claim.name).kind == "action":
+        transitions.start(claim, 1)
+    slot = Slots(1).take()
+    slot.hold(claim.id, claim.claim)
+    slot.run(None)
+    slot.die(code)
+    rescue.worker(own.pk, slot, [])
+
+
+@pytest.mark.parametrize(("failures", "attempts"), [(0, 1), (1, 2)])
+def test_a_dead_worker_is_a_failure_like_another(own, failures, attempts):
+    claim = claimed(own, on_complete=work.told, retry=Retry(initial_backoff=0, max_failures=failures))
+    dies(own, claim)
+    while again := take(own, 1, ["work.noop"]):
+        assert Job.objects.filter(name="work.told").count() == 0
+        dies(own, *again)
+    job = scheduler.get(claim.id)
+    assert (job.state, job.attempt, job.attempts.count()) == (State.FAILED, attempts, attempts)
+    assert "SIGKILL" in job.error
+    (told,) = Job.objects.filter(name="work.told")
+    assert told.args["result"] == {"type": "failed", "error": job.error}
+
+
+@pytest.mark.parametrize("by", [action, mutation])
+@pytest.mark.parametrize(("options", "deaths"), [({}, 3), ({"max_crashes": 1}, 1), ({"max_crashes": 5}, 5)])
+def test_a_job_that_ends_its_workers_process_is_failed_after_max_crashes(own, by, options, deaths):
+    deadly = by(name=f"test.deadly.{by.__name__}.{deaths}", retry=Retry(initial_backoff=0, max_failures=99), **options)
+    function = deadly(lambda: None)
+    claim, died = claimed(own, function), 0
+    while claim:
+        dies(own, claim)
+        died += 1
+        (claim,) = take(own, 1, [function.name]) or [None]
+    job = Job.objects.get()
+    assert (died, job.state) == (deaths, State.FAILED)
+    assert job.error.endswith(f"SIGKILL), {deaths} times: given up")
+
+
+def test_a_host_that_stops_fails_begun_actions_without_a_policy_and_gives_back_all_else(own):
+    begun = claimed(own, work.once, args={"file": "x"}, on_complete=work.told)
+    retried = claimed(own, work.again, args={"file": "x"}, on_complete=work.told)
+    writing = claimed(own, work.add, args={"a": 1})
+    unbegun = claimed(own)
+    for claim in (begun, retried):
+        transitions.start(claim, 1)
+    rescue.stopped(own)
+    found = [scheduler.get(claim.id) for claim in (begun, retried, writing, unbegun)]
+    assert [(job.state, job.attempt) for job in found] == [
+        ("failed", 1),
+        ("pending", 0),
+        ("pending", 0),
+        ("pending", 0),
+    ]
+    assert found[0].error == "host was stopped"
+    (told,) = Job.objects.filter(name="work.told")
+    assert told.args == {"run_id": str(begun.id), "result": {"type": "failed", "error": "host was stopped"}}
 
 
 @pytest.mark.parametrize("code", [-35, -9, 1])

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import inspect
+import time
 from datetime import timedelta
 
 import pytest
 from django.contrib.auth.models import Group
 from django.db import transaction
 
-from scheduling import Permanent, Retry, RetryAfter, mutation, retrier, scheduler
+from scheduling import Permanent, Retry, RetryAfter, action, mutation, retrier, scheduler
 from scheduling.exceptions import InvalidOption, NotFinished, NotFound
 from scheduling.models import Job, PastAttempt, State
 from scheduling.retrier import RunStatus
+from scheduling.testing.processes import until
 from tests.scheduling import work
 
 pytestmark = pytest.mark.django_db
@@ -46,6 +49,23 @@ def test_the_defaults_are_five_attempts_from_a_quarter_of_a_second(clock, random
     drain()
     assert waits(run, clock, advance) == [0.25, 0.5, 1, 2]
     assert retrier.status(run).attempts == 5
+
+
+def test_the_names_and_defaults_of_a_run():
+    said = {name: one.default for name, one in inspect.signature(retrier.run).parameters.items()}
+    assert said | {"fn": None} == {
+        "fn": None,
+        "args": None,
+        "initial_backoff": 0.25,
+        "base": 2,
+        "max_failures": 4,
+        "max_backoff": None,
+        "jitter": 0.5,
+        "run_after": None,
+        "run_at": None,
+        "on_complete": None,
+        "context": None,
+    }
 
 
 def test_the_cap_comes_last(clock, random, drain, advance):
@@ -106,6 +126,20 @@ def test_attempts_tell_when_where_and_why(clock, random, drain, advance):
         assert [line.rpartition(" ")[2] for line in attempt.log.splitlines()] == ["hello", "there"]
         assert attempt.process > 0
         assert attempt.host.hostname
+
+
+def test_attempts_tell_how_long_they_took(drain):
+    @action(name="test.takes_its_time", retry=Retry(initial_backoff=0, max_failures=1))
+    def body():
+        end = time.monotonic() + 0.05
+        until(lambda: time.monotonic() > end, 5)
+        raise ValueError
+
+    run = scheduler.now(body)
+    drain()
+    lasted = [attempt.finished_at - attempt.started_at for attempt in run.attempts.all()]
+    assert len(lasted) == 2
+    assert all(timedelta(seconds=0.05) <= time < timedelta(seconds=2) for time in lasted)
 
 
 def test_permanent_ends_at_once(clock, drain):
@@ -191,7 +225,8 @@ def test_a_run_may_begin_later(clock, drain, advance):
     at = retrier.run(work.noop, run_at=clock.now() + timedelta(seconds=60))
     assert drain() == []
     assert retrier.status(after).next_retry_at is None
-    assert advance(60) == [after, at]
+    assert advance(59.9) == []
+    assert advance(0.1) == [after, at]
     with pytest.raises(InvalidOption, match="not both"):
         retrier.run(work.noop, run_after=1, run_at=clock.now())
 

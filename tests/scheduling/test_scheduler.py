@@ -8,7 +8,7 @@ import pytest
 from django.contrib.auth.models import Group
 from django.db import connection, transaction
 
-from scheduling import Call, Retry, scheduler
+from scheduling import Call, Retry, retrier, scheduler
 from scheduling.exceptions import InvalidArguments, InvalidOption, NotFinished, NotFound
 from scheduling.models import Job, State
 from tests.scheduling import work
@@ -64,6 +64,14 @@ def test_run_after_goes_by_the_databases_clock_even_late_in_a_transaction():
     assert abs(late.run_at - late.created_at) < timedelta(seconds=1)
 
 
+def test_now_is_run_after_nothing(clock):
+    now, after = scheduler.now(work.noop, {"n": 1}, priority=3), scheduler.run_after(0, work.noop, {"n": 1}, priority=3)
+    rows = [Job.objects.filter(pk=job.pk).values().get() for job in (now, after)]
+    assert [row.pop("id") for row in rows] == [now.id, after.id]
+    assert rows[0] == rows[1]
+    assert rows[0]["run_at"] == clock.now()
+
+
 def test_run_at_in_the_past_runs_at_once_and_keeps_the_time(clock, drain):
     when = clock.now() - timedelta(days=400)
     job = scheduler.run_at(when, work.noop)
@@ -84,6 +92,9 @@ def test_run_at_takes_any_zone(clock, drain):
 def test_delays_that_make_no_sense_are_refused(delay):
     with pytest.raises(InvalidOption, match="a delay is"):
         scheduler.run_after(delay, work.noop)
+    if delay is not None:  # which in a Call is none
+        with pytest.raises(InvalidOption, match="a delay is"):
+            scheduler.bulk([Call(work.noop), Call(work.noop, run_after=delay)])
     assert not Job.objects.exists()
 
 
@@ -123,6 +134,11 @@ def test_far_times_are_kept(year, drain):
         ({"retry": {"base": 0}}, "Retry: base"),
         ({"on_complete": work.noop}, "on_complete is a mutation, and work.noop is a action"),
         ({"on_complete": work.count}, "on_complete is a mutation"),
+        ({"timeout": 0}, "a timeout is"),
+        ({"timeout": float("nan")}, "a timeout is"),
+        ({"expires": datetime(2026, 1, 1)}, "aware datetime"),  # noqa: DTZ001
+        ({"expires": float("inf")}, "finite"),
+        ({"window": 5}, "takes a key"),
         ({"context": object()}, "context cannot be stored"),
         ({"context": float("nan")}, "context cannot be stored"),
         ({"context": "x" * (1 << 20)}, "and 1,048,576 is the most"),
@@ -261,17 +277,26 @@ def test_cancel_twice_is_once_true():
     assert [scheduler.cancel(job.id), scheduler.cancel(job.id)] == [True, False]
 
 
-@pytest.mark.parametrize("id", [0, -1, 10**9, 10**30, "no", "", None, 1.5])
-def test_unknown_ids(id):
-    assert scheduler.cancel(id) is False
-    with pytest.raises(NotFound):
-        scheduler.get(id)
-    with pytest.raises(NotFound):
-        scheduler.status(id)
+@pytest.mark.parametrize("id", [0, -1, 10**9, 10**30, "no", "", None, 1.5, float("nan"), True, b"1"])
+def test_unknown_ids(clock, id):
+    if id is True:
+        Job.objects.filter(pk=scheduler.now(work.noop).pk).update(id=1)
+    assert (scheduler.cancel(id), retrier.cancel(id)) == (False, False)
+    for verb in (scheduler.get, scheduler.status, scheduler.retry, retrier.status, retrier.cleanup):
+        with pytest.raises(NotFound, match="no job has the id"):
+            verb(id)
     with pytest.raises(NotFound):
         scheduler.wait(id, 0)
     with pytest.raises(NotFound):
-        scheduler.retry(id)
+        scheduler.reschedule(id, clock.now())
+
+
+def test_a_float_is_no_id_even_where_it_is_whole():
+    job = scheduler.now(work.noop)
+    with pytest.raises(NotFound):
+        scheduler.get(job.id + 0.5)
+    with pytest.raises(NotFound):
+        scheduler.get(float(job.id))
 
 
 def test_an_id_may_be_text_as_on_complete_gets_it():
@@ -318,6 +343,13 @@ def test_wait_gives_the_job_as_it_ended_or_times_out(drain):
         scheduler.wait(job, 0.02)
     drain()
     assert scheduler.wait(job.id, 0).result == 4
+
+
+@pytest.mark.parametrize("timeout", [-1, float("nan"), None, "5", True])
+def test_wait_takes_a_time_that_ends(timeout):
+    job = scheduler.now(work.noop)
+    with pytest.raises(InvalidOption):
+        scheduler.wait(job, timeout)
 
 
 @pytest.mark.django_db(transaction=True)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
+import signal
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from scheduling import Retry, action, backoff, crons, scheduler, testing
+from scheduling import Retry, action, backoff, crons, pytest_fixtures, scheduler, testing
 from scheduling import clock as app_clock
+from scheduling.cluster import process
 from scheduling.models import Host, Job, State
+from scheduling.testing.processes import until
 from tests.scheduling import work
 
 pytestmark = pytest.mark.django_db
@@ -193,3 +197,50 @@ def test_advance_by_nothing_is_a_drain():
     with testing.clock(START):
         scheduler.now(work.noop)
         assert len(testing.advance(0)) == 1
+
+
+# cluster
+
+
+def test_each_helper_has_a_fixture_of_its_name(request):
+    helpers = [name for name in testing.__all__ if not inspect.isclass(getattr(testing, name))]
+    assert helpers == ["advance", "clock", "cluster", "drain", "random"]
+    for name in helpers:
+        assert callable(request.getfixturevalue(name))
+        assert inspect.getmodule(getattr(pytest_fixtures, name)) is pytest_fixtures
+
+
+@pytest.mark.processes
+@pytest.mark.django_db(transaction=True)
+def test_a_cluster_is_one_host_with_two_workers_that_can_be_looked_at_and_killed():
+    with testing.cluster(modules=[work.WORK]) as running:
+        found = {role: running.pids(role) for role in ("sentinel", "pusher", "monitor", "worker")}
+        assert {role: len(pids) for role, pids in found.items()} == {
+            "sentinel": 1,
+            "pusher": 1,
+            "monitor": 1,
+            "worker": 2,
+        }
+        assert running.kill("worker", signal.SIGTERM) == found["worker"], "which leaves the stop to the main process"
+        assert scheduler.wait(scheduler.now(work.noop, {"n": 3}), 10).result == 3
+        assert running.pids("worker") == found["worker"]
+        running.kill("worker")
+        until(lambda: len(running.pids("worker")) == 2 and not set(running.pids("worker")) & set(found["worker"]), 10)
+        assert f"worker.died pid={found['worker'][0]}" in running.log()
+        with pytest.raises(ValueError, match="a role is one of"):
+            running.kill("wroker")
+        left = [pid for pids in found.values() for pid in pids]
+    assert not any(process.role_of(pid) for pid in left)
+
+
+@pytest.mark.processes
+@pytest.mark.django_db(transaction=True)
+def test_a_cluster_knows_the_functions_of_the_modules_that_it_imports_and_no_others():
+    job = scheduler.now(work.noop)
+    with testing.cluster(workers=1) as running:
+        assert len(running.pids("worker")) == 1
+        with pytest.raises(TimeoutError):
+            scheduler.wait(job, 1)
+    with testing.cluster(workers=1, hosts=2, modules=[work.WORK]) as running:
+        assert len(running.pids("sentinel")) == len(running.pids("worker")) == 2
+        assert scheduler.wait(job, 10).state == State.SUCCESS

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import threading
+
 import pytest
 from django.contrib.auth.models import Group
 from django.db import IntegrityError, InterfaceError, OperationalError, connection, transaction
 from psycopg import errors
 
-from scheduling import Retry, action, mutation, scheduler
+from scheduling import Retry, action, mutation, scheduler, testing
+from scheduling.cluster import executor, rescue
 from scheduling.cluster.errors import is_transient
+from scheduling.cluster.slots import Slots
 from scheduling.models import State
 from scheduling.testing.processes import until
+from tests.scheduling import work
+from tests.scheduling.claiming import take
 from tests.scheduling.second import Elsewhere, blocked
 
 pytestmark = pytest.mark.django_db
@@ -240,3 +247,30 @@ def test_a_connection_that_is_cut_in_a_mutation(clock, advance):
     job.refresh_from_db()
     assert (job.state, job.result, job.attempt) == (State.SUCCESS, 2, 1)
     assert [group.name for group in Group.objects.all()] == ["run 2"]
+
+
+@committing
+@pytest.mark.skipif("connection.vendor != 'sqlite'", reason="PostgreSQL has many writers")
+def test_a_real_busy_database():
+    """Another holds SQLite's one lock for longer than we wait: the mutation's transaction does not even begin."""
+    host = rescue.register(1, os.getpid())
+    job = scheduler.now(work.write, {"name": "x"})
+    claims = take(host)
+    held, let_go = threading.Event(), threading.Event()
+
+    def hold():
+        with transaction.atomic():
+            held.set()
+            let_go.wait(10)
+
+    other = Elsewhere(hold)
+    held.wait(10)
+    with connection.cursor() as cursor:
+        cursor.execute("PRAGMA busy_timeout = 20")
+    executor.execute(claims)
+    connection.close()
+    let_go.set()
+    other.result()
+    assert not Group.objects.exists()
+    rescue.orphans(host.pk, Slots(1), set())
+    assert [(one.id, one.state, one.attempt) for one in testing.drain()] == [(job.id, State.SUCCESS, 1)]

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from django.contrib.auth.models import Group
-from django.db import connection
+from django.db import connection, transaction
 
 from scheduling import Permanent, Retry, RetryAfter, action, context, mutation, query, scheduler
 
@@ -230,6 +230,14 @@ def starts_a_program() -> int:
     program = subprocess.Popen(["sleep", "60"])
     program.terminate()
     return program.wait(5)
+
+
+@mutation(name="work.dies_after_its_commit")
+def dies_after_its_commit(file: str) -> None:
+    """Its first hook ends the worker; the second is lost with it."""
+    Group.objects.create(name="kept")
+    transaction.on_commit(lambda: os.kill(os.getpid(), signal.SIGKILL))
+    transaction.on_commit(lambda: leave(file, "second hook"))
 
 
 @action(name="work.counted")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import logging
 import sys
 from typing import Any
@@ -11,6 +12,8 @@ from django.core.management.base import BaseCommand, CommandParser
 from django.db import Error as DatabaseError
 
 from scheduling.conf import conf
+from scheduling.exceptions import InvalidOption
+from scheduling.management.output import natural
 from scheduling.options import NO_POOL, pool_name
 
 logger = logging.getLogger("scheduling")
@@ -26,10 +29,10 @@ class Command(BaseCommand):
         parser.add_argument(
             "--pools", type=_pools, help='serve only these pools, as a,b; "default": jobs without one (default: all)'
         )
-        parser.add_argument("--workers", type=int, help="worker processes (default: QCLUSTER_WORKERS)")
+        parser.add_argument("--workers", type=natural(1000), help="worker processes (default: QCLUSTER_WORKERS)")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Run until stopped; the exit code is 0, or 70 where the cluster broke down."""
+        """Run until stopped: the exit code is 0. Where the cluster breaks down it is 70."""
         from django_q.conf import Conf
 
         from scheduling.cluster.main import run
@@ -44,7 +47,10 @@ class Command(BaseCommand):
 
 
 def _pools(text: str) -> list[str]:
-    return [name if name == NO_POOL else pool_name(name) for name in text.split(",")]
+    try:
+        return [name if name == NO_POOL else pool_name(name) for name in text.split(",")]
+    except InvalidOption as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _add_missing_crons() -> None:
