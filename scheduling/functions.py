@@ -163,6 +163,11 @@ def names() -> list[str]:
     return sorted(name for name, function in _registry.items() if function.kind != "query")
 
 
+def has_async() -> bool:
+    """Whether any is an `async def`, so that workers need an event loop."""
+    return any(function.is_async for function in _registry.values())
+
+
 @overload
 def query(body: Body, /) -> Function: ...
 @overload

@@ -27,6 +27,7 @@ logger = logging.getLogger("scheduling")
 
 Pair = tuple[int, int]  # (job, claim)
 TIMED_OUT = "timeout: it did not let go, and was ended with its process"
+BLOCKED = "worker was ended, as an async job blocked its event loop"
 
 
 def register(workers: int, pid: int) -> Host:
@@ -57,13 +58,17 @@ def beat(host_id: int) -> bool:
 
 
 def worker(host_id: int, slot: Slot, sent: Iterable[Pair]) -> None:
-    """Settle what a dead worker left: the job that it ran has crashed, the others are given back."""
-    left = set(sent) | ({slot.held} if slot.held else set())
+    """Settle what a dead worker left: what it ran has crashed, the others are given back."""
+    left = set(sent) | ({slot.held} if slot.held else set()) | slot.loop.pairs()
     running = slot.held if slot.running else None
     rows = [row for row in _claims(host_id, [job for job, _claim in left]) if (row.id, row.claim) in left]
     if slot.ended == Ended.TIMEOUT:
         _each([row for row in rows if (row.id, row.claim) == running], _time_out)
-    _settle(rows, process.describe_exit(slot.exit_code), running={running} if running else set())
+    words = process.describe_exit(slot.exit_code)
+    if slot.ended == Ended.BLOCKED:
+        _each([row for row in rows if (row.id, row.claim) in slot.late()], _time_out)
+        words = BLOCKED
+    _settle(rows, words, running={running} if running else set())
 
 
 def _time_out(row: Job) -> None:
@@ -75,6 +80,7 @@ def orphans(host_id: int, slots: Slots, in_flight: set[Pair]) -> None:
     """Give back the claims of a host that no living worker has, and that are on the way to none."""
     claims = _claims(host_id)  # read before the slots: what is claimed later is not looked at
     held = {slot.held for slot in slots.live()} | in_flight
+    held |= {pair for slot in slots.live() for pair in slot.loop.pairs()}
     _settle([row for row in claims if (row.id, row.claim) not in held], "nobody had it any more", running=set())
 
 
