@@ -20,6 +20,7 @@ from scheduling.declarations import Arguments, Crons, Declaration, Every, Target
 from scheduling.exceptions import AlreadyExists, InvalidOption, InvalidSchedule, NotFound
 from scheduling.models import Cron, Job, Overlap
 from scheduling.models.insert import NewJob, insert
+from scheduling.twins import twin
 
 
 def register(name: str, schedule: str | Every, fn: Target, args: Arguments = None, **options: Any) -> Cron:
@@ -219,3 +220,14 @@ def _locked(name: str) -> Cron:
     if cron is None:
         raise NotFound(f"no cron is named {name!r}")
     return cron
+
+
+aregister = twin(register)
+aget = twin(get)
+alist = twin(list)
+adelete = twin(delete)
+apause = twin(pause)
+aresume = twin(resume)
+arun_now = twin(run_now)
+apreview = twin(preview)
+areset = twin(reset)
