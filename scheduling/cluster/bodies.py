@@ -49,14 +49,14 @@ class Held:
         """What its row is guarded by."""
         return self.claim.id, self.claim.claim
 
-    async def run(self, timeout: float | None, say: Callable[[str], None]) -> Ended:
+    async def run(self, say: Callable[[str], None]) -> Ended:
         """Run the body, to its end and that of its tasks; nothing that it does gets out of here."""
         assert self.ready
         loop = asyncio.get_running_loop()
-        claim, run = self.claim, self.ready.run
+        claim, run, timeout = self.claim, self.ready.run, self.ready.timeout
         logger.debug("job.started job=%s attempt=%s name=%s", claim.id, claim.attempt, claim.name)
         self.execution = Execution(claim.id, claim.attempt, claim.claim, writes=True, timeout=timeout, say=say)
-        self.execution.deadline = self.ready.deadline(timeout)
+        self.execution.deadline = self.ready.deadline
         value, error, timer = None, self.interrupted, None
         with capture(run.log), executing(self.execution):
             _body.set(self)

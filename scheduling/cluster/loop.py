@@ -18,7 +18,7 @@ from functools import partial
 from typing import Any
 
 from scheduling import functions
-from scheduling.cluster import outcomes, slots
+from scheduling.cluster import slots
 from scheduling.cluster.bodies import Held, make_task
 from scheduling.cluster.claims import Claim
 from scheduling.cluster.ormthread import OrmThread
@@ -147,7 +147,8 @@ class Loop:
             held = Held(claim, self._free.pop(), self._slot.loop.due, self._abandon)
             self._slot.loop.hold(held.place, held.pair)
             self._held[held.pair] = held
-        self._writer.start(claims[:room])
+        if claims[:room]:
+            self._writer.start(claims[:room])
         self._writer.give_back(claims[room:])
 
     def _lose(self, gone: Mapping[Pair, bool]) -> None:
@@ -170,8 +171,7 @@ class Loop:
 
     async def _attend(self, held: Held, ready: Ready) -> None:
         try:
-            timeout = outcomes.timeout_of(ready.run.function, held.claim.policy)
-            ended = await held.run(timeout, partial(self._writer.say, held.pair))
+            ended = await held.run(partial(self._writer.say, held.pair))
         except BaseException as error:  # our own
             ended = Ended(ready.run, error)
         held.over = True

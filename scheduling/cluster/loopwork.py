@@ -31,13 +31,17 @@ class LoopWork:
 
     def claim(self, host: Host, lane: Lane) -> int:
         """Claim as many jobs of a lane as the loops have places for, and hand them out; gives how many."""
-        room = min(self._queue.loops.room(), MOST)
-        claimed = claims.claim(host.pk, self._names, lane, room) if room else []
-        strays, idle = self.divert(claimed), self._queue.idle()
-        if strays[:idle]:
-            self._queue.hand(lane.name, strays[:idle])
-        groups.refile(strays[idle:])
-        return len(claimed)
+        done = 0
+        while room := min(self._queue.loops.room(), MOST):
+            claimed = claims.claim(host.pk, self._names, lane, room)
+            strays, idle = self.divert(claimed), self._queue.idle()
+            if strays[:idle]:
+                self._queue.hand(lane.name, strays[:idle])
+            groups.refile(strays[idle:])
+            done += len(claimed)
+            if len(claimed) < room:
+                break
+        return done
 
     def divert(self, claimed: Sequence[Claim]) -> Sequence[Claim]:
         """Hand the async ones to event loops, and give the others.

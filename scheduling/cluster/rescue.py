@@ -27,7 +27,7 @@ logger = logging.getLogger("scheduling")
 
 Pair = tuple[int, int]  # (job, claim)
 TIMED_OUT = "timeout: it did not let go, and was ended with its process"
-BLOCKED = "worker was ended, as an async job blocked its event loop"
+BLOCKED = "worker was ended, as its event loop was blocked"
 
 
 def register(workers: int, pid: int) -> Host:

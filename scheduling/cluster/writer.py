@@ -9,7 +9,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, TypeVar
 from django.db import Error, transaction
 
 from scheduling import clock
-from scheduling.cluster import groups, transitions
+from scheduling.cluster import groups, outcomes, transitions
 from scheduling.cluster.claims import Claim
 from scheduling.cluster.errors import Unfit, describe, insist
 from scheduling.cluster.executor import Run
@@ -47,6 +47,8 @@ class Ready:
 
     run: Run
     arguments: dict[str, Any]
+    timeout: float | None
+    """Seconds."""
     started_at: datetime | None = None
 
     @property
@@ -54,9 +56,10 @@ class Ready:
         """What its row is guarded by."""
         return self.run.claim.id, self.run.claim.claim
 
-    def deadline(self, timeout: float | None) -> datetime | None:
-        """When a body with this timeout (seconds) is to end, by the database's clock."""
-        return self.started_at + timedelta(seconds=timeout) if timeout and self.started_at else None
+    @property
+    def deadline(self) -> datetime | None:
+        """When it is to end, by the database's clock."""
+        return self.started_at + timedelta(seconds=self.timeout) if self.timeout and self.started_at else None
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,10 @@ class _End:
     result: str = ""
     log: str = ""
     step: Callable[[], bool] | None = None
+    tells: bool = False
+    """Whether something follows it: it is more than one statement then."""
+    expected: bool = True
+    """Whether it is news where it was not ours to write any more."""
 
 
 class _Said(NamedTuple):
@@ -159,7 +166,7 @@ class Writer:
     def _prepare(self, claim: Claim) -> None:
         run = Run(claim)
         try:
-            self._ready.append(Ready(run, run.arguments()))
+            self._ready.append(Ready(run, run.arguments(), outcomes.timeout_of(run.function, claim.policy)))
         except Unfit as error:
             self._ends.append(_end(Ended(run, error)))
 
@@ -204,7 +211,7 @@ class Writer:
     def _write_ends(self, ends: Sequence[_End]) -> list[_End]:
         """Commit ends, together; gives those whose rows are locked."""
         try:
-            with transaction.atomic(using=conf().database):
+            with _transaction() if any(end.step or end.tells for end in ends) else nullcontext():
                 done = groups.finish({end.pair: (end.result, end.log) for end in ends if end.step is None})
                 mine = groups.lock(end.pair for end in ends if end.step)
                 done |= {end.pair for end in ends if end.step and end.pair in mine and end.step()}
@@ -214,7 +221,7 @@ class Writer:
                 raise Locked from error
             raise
         for end in ends:
-            if end.pair not in done | locked:
+            if end.expected and end.pair not in done | locked:
                 logger.warning("job.dropped job=%s: it ended, but had been canceled or taken over", end.pair[0])
         self._over([end.pair for end in ends if end.pair not in locked])
         return [end for end in ends if end.pair in locked]
@@ -245,6 +252,10 @@ def _all_or_each(
         return []
 
 
+def _transaction() -> transaction.Atomic:
+    return transaction.atomic(using=conf().database)
+
+
 def _refile(claim: Claim) -> bool:
     return bool(groups.refile([claim]))
 
@@ -254,10 +265,10 @@ def _end(ended: Ended) -> _End:
     pair = (run.claim.id, run.claim.claim)
     if isinstance(error, JobCanceled):
         logger.info("job.dropped job=%s attempt=%s: interrupted", run.claim.id, run.claim.attempt)
-        return _End(pair, step=partial(transitions.drop, run.claim, run.trace()))
+        return _End(pair, step=partial(transitions.drop, run.claim, run.trace()), expected=False)
     if error is None:
         try:
-            return _End(pair, run.function.store_result(ended.value), run.log.text())
+            return _End(pair, run.function.store_result(ended.value), run.log.text(), tells=run.claim.tells)
         except BaseException as refused:
             error = refused
     return _End(pair, step=run.failing(error))
