@@ -29,6 +29,12 @@ async def pause(seconds: float = 0.1, n: int = 0) -> int:
     return n
 
 
+@action(name="awork.marks")
+async def marks(file: str) -> None:
+    leave(file, str(context.job_id))
+    await asyncio.sleep(0.02)
+
+
 @action(name="awork.once")
 async def once(file: str) -> None:
     """Leave a line, then wait to be killed or released (by the file's gate)."""
