@@ -33,6 +33,8 @@ class Conf(BaseModel):
     """Seconds that running jobs have to end after SIGTERM."""
     sqlite_mutation_timeout: float = Field(default=5, gt=0)
     """SQLite: seconds that a mutation without a timeout of its own may run, as all other writers wait for it."""
+    async_concurrency: int = Field(default=250, ge=1, le=10_000)
+    """How many async actions one worker process runs at once."""
     pools: tuple[str, ...] | None = None
     """The pools that a cluster started here serves ("default": jobs without one); None: all. `qcluster --pools`."""
     max_bytes: int = 1 << 20

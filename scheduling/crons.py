@@ -31,6 +31,7 @@ from scheduling.declarations import (
 from scheduling.exceptions import AlreadyExists, InvalidOption, InvalidSchedule, NotFound
 from scheduling.models import Cron, Job, Overlap
 from scheduling.models.cron import LONGEST_TIME
+from scheduling.twins import twin
 
 COLUMNS = {"schedule": "spec", "fn": "function", "args": "arguments"}
 """Where what register() takes stands in a row; the other options stand under their own names."""
@@ -295,3 +296,16 @@ def _end_pause(cron: Cron) -> None:
 
 def _next(cron: Cron, after: datetime) -> datetime:
     return schedules.following(schedules.parse(cron.spec, cron.timezone), after, cron.anchor)
+
+
+aregister = twin(register)
+aget = twin(get)
+alist = twin(list)
+adelete = twin(delete)
+apause = twin(pause)
+aresume = twin(resume)
+arun_now = twin(run_now)
+apreview = twin(preview)
+areset = twin(reset)
+aedit = twin(edit)
+abackfill = twin(backfill)

@@ -173,6 +173,11 @@ def registered() -> list[Function]:
     return sorted(_registry.values(), key=lambda function: function.name)
 
 
+def has_async() -> bool:
+    """Whether any is an `async def`, so that workers need an event loop."""
+    return any(function.is_async for function in _registry.values())
+
+
 @overload
 def query(body: Body, /) -> Function: ...
 @overload

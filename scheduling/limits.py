@@ -24,6 +24,7 @@ from scheduling.models import reserved
 from scheduling.models import take as statements
 from scheduling.models.limit import Limit, LimitLevel
 from scheduling.models.take import Snapshot, Taking
+from scheduling.twins import twin
 
 EDITABLE = ("rate", "period", "capacity", "max_reserved", "shards")
 RESET_BATCH = 1000  # rows a transaction
@@ -276,3 +277,10 @@ def _write(name: str, config: TokenBucket | FixedWindow) -> None:
         if there.declared != declared:
             there.configuration, there.declared = config, declared
             there.save()
+
+
+adefine = twin(define)
+atake = twin(take)
+acheck = twin(check)
+avalue = twin(value)
+areset = twin(reset)

@@ -19,6 +19,7 @@ from scheduling.conf import conf
 from scheduling.exceptions import InvalidOption, NotFound
 from scheduling.models.pool import Paused, Pool
 from scheduling.options import pool_name
+from scheduling.twins import twin
 
 MOST = 10_000
 
@@ -130,3 +131,9 @@ def _write(name: str, declared: Any) -> None:
         there = rows.select_for_update(no_key=True).get(name=name)
         if there.declared != declared:
             rows.filter(pk=there.pk).update(declared=declared, **declared)
+
+
+adefine = twin(define)
+aget = twin(get)
+apause = twin(pause)
+aresume = twin(resume)

@@ -13,6 +13,7 @@ from scheduling.calls import Call
 from scheduling.exceptions import NotFinished
 from scheduling.functions import Function
 from scheduling.models import Job, State
+from scheduling.twins import twin
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,3 +84,9 @@ def cleanup(run: Job | int) -> bool:
         raise NotFinished(f"{job} is {job.state}: only a finished run is removed")
     job.delete()
     return True
+
+
+arun = twin(run)
+astatus = twin(status)
+acancel = twin(cancel)
+acleanup = twin(cleanup)

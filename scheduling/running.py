@@ -40,9 +40,18 @@ class Execution:
     said_at: float = 0.0
     looked_at: float = field(default_factory=time.monotonic)
     canceled: bool = False
+    say: Callable[[str], None] | None = None
+    """Writes progress where the body runs in an event loop, which also sets `canceled`; None: we ask the database."""
+    deadline: datetime | None = None
+    """When it times out, by the database's clock, where that is known already."""
 
 
 _current: ContextVar[Execution | None] = ContextVar("scheduling_execution", default=None)
+
+
+def current() -> Execution | None:
+    """The attempt that runs here; None outside of one."""
+    return _current.get()
 
 
 def count_scheduled(calls: int, size: int) -> None:
@@ -93,13 +102,15 @@ class Context:
         current = _current.get()
         if current is None or current.timeout is None:
             return None
+        if current.deadline:
+            return current.deadline
         left = current.began + current.timeout - time.monotonic()
         return _blocking(clock.now) + timedelta(seconds=left)
 
     def canceled(self) -> bool:
         """Whether the job is no longer ours, as it was canceled. Asks the database at most twice a second."""
         current = _current.get()
-        if current is None or current.canceled or time.monotonic() - current.looked_at < SAY_EVERY:
+        if current is None or current.canceled or current.say or time.monotonic() - current.looked_at < SAY_EVERY:
             return bool(current and current.canceled)
         current.looked_at = time.monotonic()
         current.canceled = _blocking(lambda: _claim_of(current.job_id)) != ("in_progress", current.claim)
@@ -114,7 +125,10 @@ class Context:
             return
         current.said_at = time.monotonic()
         said = jsontext.dumps({"done": done, "total": total, "note": redact(str(note))[:200]})
-        _blocking(lambda: _write_progress(current, said))
+        if current.say:
+            current.say(said)
+        else:
+            _blocking(lambda: write_progress(current, said))
 
 
 context = Context()
@@ -127,7 +141,8 @@ def _claim_of(job_id: int) -> tuple[str, int] | None:
     return row
 
 
-def _write_progress(execution: Execution, said: str) -> None:
+def write_progress(execution: Execution, said: str) -> None:
+    """Write how far an attempt is, while its claim is ours."""
     with clock.database().cursor() as cursor:
         cursor.execute(
             "UPDATE scheduling_job SET progress = %s WHERE id = %s AND claim = %s AND state = 'in_progress'",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -21,6 +22,7 @@ from scheduling.functions import Function
 from scheduling.models import FINAL, Job, PastAttempt, Paused, State, reserved
 from scheduling.models.insert import Inserted, NewJob, insert
 from scheduling.models.job import JobQuerySet
+from scheduling.twins import twin
 
 BATCH = 1000  # jobs in one transaction of cancel_all() and cleanup()
 FIRST_LOOK, LONGEST_LOOK = 0.01, 0.25  # seconds between two looks of wait()
@@ -184,15 +186,11 @@ def wait(job: Job | int, timeout: float | timedelta) -> Job:
     Not inside a transaction that has not committed the job, and not inside a mutation: it would never end.
     """
     seconds = calls.delay_seconds(timeout)
-    end, look = time.monotonic() + seconds, FIRST_LOOK
-    while True:
-        found = get(_key(job))
-        if found.is_final:
+    for pause in _pauses(seconds):
+        time.sleep(pause)
+        if (found := get(_key(job))).is_final:
             return found
-        if time.monotonic() >= end:
-            raise TimeoutError(f"{found} is {found.state} after {seconds:g} s")
-        time.sleep(min(look, max(0.0, end - time.monotonic())))
-        look = min(look * 1.5, LONGEST_LOOK)
+    raise TimeoutError(f"{found} is {found.state} after {seconds:g} s")
 
 
 def retry(job: Job | int) -> Job:
@@ -216,6 +214,15 @@ def retry(job: Job | int) -> Job:
     )
     _count([new])
     return _insert([new])[0]
+
+
+def _pauses(seconds: float) -> Iterator[float]:
+    """The seconds before each look of wait(): none before the first, and a last look when the time is over."""
+    end, look = time.monotonic() + seconds, FIRST_LOOK
+    yield 0
+    while (left := end - time.monotonic()) > 0:
+        yield min(look, left)
+        look = min(look * 1.5, LONGEST_LOOK)
 
 
 def _what(fn: Function | str | None, everything: bool) -> tuple[Paused, str]:
@@ -295,3 +302,29 @@ def _id(job: Job | int | str) -> int:
 
 def _as_text(value: Any) -> str | None:
     return None if value is None else jsontext.dumps(value)
+
+
+anow = twin(now)
+arun_after = twin(run_after)
+arun_at = twin(run_at)
+abulk = twin(bulk)
+acancel = twin(cancel)
+acancel_all = twin(cancel_all)
+areschedule = twin(reschedule)
+acleanup = twin(cleanup)
+apause = twin(pause)
+aresume = twin(resume)
+aget = twin(get)
+astatus = twin(status)
+apending = twin(pending)
+aretry = twin(retry)
+
+
+async def await_(job: Job | int, timeout: float | timedelta) -> Job:
+    """wait(), to be awaited inside `async def` (`await` itself is no name); others go on meanwhile."""
+    seconds = calls.delay_seconds(timeout)
+    for pause in _pauses(seconds):
+        await asyncio.sleep(pause)
+        if (found := await aget(_key(job))).is_final:
+            return found
+    raise TimeoutError(f"{found} is {found.state} after {seconds:g} s")

@@ -11,6 +11,7 @@ from typing import Any
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from scheduling.cluster import errors
 from scheduling.models import Job, State
 from scheduling.redaction import redact, redact_json
 
@@ -109,8 +110,7 @@ def shortened(text: str, most: int = SHORT) -> str:
 
 def last_line(text: str) -> str:
     """The last line of an error that says something: the exception itself, below its traceback."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return shortened(lines[-1]) if lines else ""
+    return shortened(errors.last_line(text))
 
 
 def stacked(*lines: Any) -> SafeString:

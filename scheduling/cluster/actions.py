@@ -6,15 +6,16 @@ start says so, and the body is not begun again without a policy.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from scheduling import clock
 from scheduling.cluster import transitions
+from scheduling.cluster.alone import run_alone
 from scheduling.cluster.errors import insist
 from scheduling.exceptions import JobCanceled
 
@@ -73,8 +74,7 @@ def _run(one: Run, following: Run | None, started: bool) -> bool:
 
 def _awaited(one: Run) -> Callable[..., Any]:
     """The body as a plain function: outside of a worker's event loop an async action is run by itself."""
-    body = one.function.body
-    return (lambda **arguments: asyncio.run(body(**arguments))) if one.function.is_async else body
+    return partial(run_alone, one.function) if one.function.is_async else one.function.body
 
 
 def _leave_no_transaction() -> None:

@@ -18,6 +18,8 @@ from scheduling import clock, functions, lanes, limits, pools
 from scheduling.cluster import claims, rescue, ticker, tokens, transitions
 from scheduling.cluster.claims import Lane
 from scheduling.cluster.errors import first_line, is_transient
+from scheduling.cluster.every import Every
+from scheduling.cluster.loopwork import LoopWork
 from scheduling.cluster.slots import Slots
 from scheduling.cluster.workqueue import WorkQueue
 from scheduling.conf import conf
@@ -32,24 +34,6 @@ AUDIT = 5.0  # seconds between two looks for claims that nobody on this host has
 TICK_AGAIN = 0.2  # seconds until crons that are due, but must wait, are looked at again
 LOCK_TIMEOUT = "3s"
 LOOK_FOR_PLAIN = 1.0  # seconds between two looks for plain async_task()s while there are none
-
-
-class Every:
-    """True at most once in so many seconds."""
-
-    def __init__(self, seconds: float) -> None:
-        self.seconds = seconds
-        self._next = 0.0
-
-    def __call__(self) -> bool:
-        if time.monotonic() < self._next:
-            return False
-        self._next = time.monotonic() + self.seconds
-        return True
-
-    def now(self) -> None:
-        """Make the next call true."""
-        self._next = 0.0
 
 
 class JobBroker(ORM):  # type: ignore[misc]
@@ -74,6 +58,7 @@ class JobBroker(ORM):  # type: ignore[misc]
         self._audits = Every(AUDIT)
         self._expiries = Every(LOOK_FOR_EXPIRED)
         self._names = functions.names()
+        self.loops = LoopWork(queue, self._names)
         self._after = ""  # where the next look begins, while there are more lanes than one look shows
         self._empty: dict[str, float] = {}  # lanes whose limit has no token, and until when (time.monotonic())
         self._pause = 0.05
@@ -102,6 +87,7 @@ class JobBroker(ORM):  # type: ignore[misc]
         self._take_back_late()
         self._rescue()
         self._interrupt()
+        self.loops.look_after()
         if self._expiries():
             transitions.expire()
         found = claims.look(self._names, self._after)
@@ -116,10 +102,13 @@ class JobBroker(ORM):  # type: ignore[misc]
 
     def _serve(self, due: Sequence[Lane]) -> int:
         """Claim for idle workers, lane by lane, and reserve tokens; gives how many jobs were moved on."""
+        assert self.host is not None
         done = 0
         for lane in due:
             if lane.name.startswith(lanes.TOKENS):
                 done += self._reserve(lane)
+            elif self.loops.serve(lane.name):
+                done += self.loops.claim(self.host, lane)
             elif wanted := self.queue.wanted(lane.name):
                 done += self._claim(lane, wanted)
         return done
@@ -201,8 +190,8 @@ class JobBroker(ORM):  # type: ignore[misc]
     def _claim(self, lane: Lane, wanted: int) -> int:
         assert self.host is not None
         claimed = claims.claim(self.host.pk, self._names, lane, wanted)
-        if claimed:
-            self.queue.hand(lane.name, claimed)
+        if mine := self.loops.divert(claimed):
+            self.queue.hand(lane.name, mine)
         return len(claimed)
 
     def _take_back_late(self) -> None:

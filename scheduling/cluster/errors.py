@@ -59,8 +59,12 @@ def describe(error: BaseException) -> str:
 
 
 def last_line(description: str) -> str:
-    """What a description says, for a line of a log."""
-    return description.rpartition("\n")[2][-500:]
+    """What a description says, for a line of a log or a list; empty where it says nothing.
+
+    Of a group of errors, which is drawn with rulers, it is the last one.
+    """
+    lines = (line.strip(" |") for line in reversed(description.splitlines()))
+    return next((line[-500:] for line in lines if line.strip("+-")), "")
 
 
 def first_line(error: BaseException) -> str:

@@ -75,7 +75,8 @@ class Run:
             arguments = self.arguments()
             self.began = time.monotonic()
             try:
-                with interruptible((claim.id, claim.claim), timeout):
+                by_signal = None if self.function.is_async else timeout
+                with interruptible((claim.id, claim.claim), by_signal):
                     return body(**arguments)
             finally:
                 self.ended = time.monotonic()
@@ -84,13 +85,17 @@ class Run:
         """What is known of the attempt."""
         return Trace(process=os.getpid(), log=self.log.text(), elapsed=time.monotonic() - self.began)
 
-    def failed(self, error: BaseException) -> None:
-        """The body, or its result, failed: again by the policy, or the end."""
+    def failing(self, error: BaseException) -> Callable[[], bool]:
+        """The guarded step that writes that the body, or its result, failed: again by the policy, or the end."""
         if isinstance(error, InvalidResult):
             error = Unfit(str(error))  # never run again for its result
         words, trace = describe(error), self.trace()
         logger.info("job.failed job=%s attempt=%s: %s", self.claim.id, self.claim.attempt, last_line(words))
-        if not insist(lambda: outcomes.failed(self.function, self.claim, words, trace, cause=error)):
+        return lambda: outcomes.failed(self.function, self.claim, words, trace, cause=error)
+
+    def failed(self, error: BaseException) -> None:
+        """Write that the body, or its result, failed."""
+        if not insist(self.failing(error)):
             logger.warning("job.dropped job=%s: it failed, but had been canceled or taken over", self.claim.id)
 
     def dropped(self, why: str) -> None:

@@ -64,11 +64,16 @@ def interruptible(pair: tuple[int, int], timeout: float | None) -> Iterator[None
             signal.signal(signal.SIGALRM, before)
 
 
+def timed_out(seconds: float | None) -> JobTimeout:
+    """What a body gets, and the job's error says, past its timeout."""
+    return JobTimeout(f"timeout: it ran for {seconds:g} s")
+
+
 def _on_timeout(_number: int, _frame: FrameType | None) -> None:
     global _armed
     if _armed is not None:
         seconds, _armed = _armed.timeout, None
-        raise JobTimeout(f"timeout: it ran for {seconds:g} s")
+        raise timed_out(seconds)
 
 
 def _on_cancel(_number: int, _frame: FrameType | None) -> None:

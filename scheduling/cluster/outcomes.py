@@ -48,6 +48,7 @@ def failed(
     crashes: int = 0,
 ) -> bool:
     """An attempt has failed: try again by the policy, or end as failed. Gives whether the claim was still ours."""
+    cause = _steering(cause)
     policy = policy_of(function, claim.policy)
     if isinstance(cause, Permanent) or policy is None or not policy.allows(claim.attempt):
         return transitions.fail(claim, error, trace)
@@ -69,6 +70,19 @@ def crashed(function: Function, claim: Claim, error: str, trace: Trace, *, begun
     if function.kind == "mutation":
         return transitions.release(claim, crashes=1)
     return failed(function, claim, error, trace, crashes=1)
+
+
+def _steering(error: BaseException | None) -> BaseException | None:
+    """The error itself, or the one that steers the retries in a group of errors, as asyncio.TaskGroup raises them."""
+    if isinstance(error, BaseExceptionGroup):
+        for kind in (Permanent, RetryAfter):
+            if (part := error.subgroup(kind)) is not None:
+                return _first(part)
+    return error
+
+
+def _first(error: BaseException) -> BaseException:
+    return _first(error.exceptions[0]) if isinstance(error, BaseExceptionGroup) else error
 
 
 def _wait(policy: Retry, failures: int, cause: BaseException | None) -> timedelta:

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import logging
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from itertools import groupby
 from typing import Any
 
 from django.db import transaction
 
 from scheduling import clock, functions
 from scheduling.clock import Now
-from scheduling.cluster import outcomes, process, transitions
+from scheduling.cluster import groups, outcomes, process, transitions
 from scheduling.cluster.claims import Claim
 from scheduling.cluster.errors import is_transient
 from scheduling.cluster.slots import Ended, Slot, Slots
@@ -26,7 +27,10 @@ from scheduling.models import Host, Job
 logger = logging.getLogger("scheduling")
 
 Pair = tuple[int, int]  # (job, claim)
+AT_ONCE = 50  # rows in one transaction
+NEEDED = ("name", "claim", "attempt", "crashes", "policy", "started_at", "process", "host")
 TIMED_OUT = "timeout: it did not let go, and was ended with its process"
+BLOCKED = "worker was ended, as its event loop was blocked"
 
 
 def register(workers: int, pid: int) -> Host:
@@ -57,13 +61,17 @@ def beat(host_id: int) -> bool:
 
 
 def worker(host_id: int, slot: Slot, sent: Iterable[Pair]) -> None:
-    """Settle what a dead worker left: the job that it ran has crashed, the others are given back."""
-    left = set(sent) | ({slot.held} if slot.held else set())
+    """Settle what a dead worker left: what it ran has crashed, the others are given back."""
+    left = set(sent) | ({slot.held} if slot.held else set()) | slot.loop.pairs()
     running = slot.held if slot.running else None
     rows = [row for row in _claims(host_id, [job for job, _claim in left]) if (row.id, row.claim) in left]
     if slot.ended == Ended.TIMEOUT:
         _each([row for row in rows if (row.id, row.claim) == running], _time_out)
-    _settle(rows, process.describe_exit(slot.exit_code), running={running} if running else set())
+    words = process.describe_exit(slot.exit_code)
+    if slot.ended == Ended.BLOCKED:
+        _each([row for row in rows if (row.id, row.claim) in slot.late()], _time_out)
+        words = BLOCKED
+    _settle(rows, words, running={running} if running else set())
 
 
 def _time_out(row: Job) -> None:
@@ -75,6 +83,7 @@ def orphans(host_id: int, slots: Slots, in_flight: set[Pair]) -> None:
     """Give back the claims of a host that no living worker has, and that are on the way to none."""
     claims = _claims(host_id)  # read before the slots: what is claimed later is not looked at
     held = {slot.held for slot in slots.live()} | in_flight
+    held |= {pair for slot in slots.live() for pair in slot.loop.pairs()}
     _settle([row for row in claims if (row.id, row.claim) not in held], "nobody had it any more", running=set())
 
 
@@ -106,8 +115,8 @@ def host(dead: Host) -> None:
 def leftovers() -> None:
     """Settle the claims of ended hosts; each is fenced, so any number of rescuers may do it at once."""
     left = Job.objects.running().filter(host__ended_at__isnull=False, name__in=functions.names())
-    for row in left.select_related("host"):
-        _settle([row], f"host {row.host} died", running=set())
+    for dead, rows in groupby(left.select_related("host").order_by("host"), key=lambda row: row.host):
+        _settle(rows, f"host {dead} died", running=set())
 
 
 def stopped(own: Host) -> None:
@@ -130,7 +139,7 @@ def _stop(row: Job) -> None:
 
 def _claims(host_id: int, jobs: list[int] | None = None) -> list[Job]:
     """The claims of a host, by the database: of functions that we know, as their kind decides what is done."""
-    claimed = Job.objects.running().filter(host_id=host_id, name__in=functions.names())
+    claimed = Job.objects.running().filter(host_id=host_id, name__in=functions.names()).only(*NEEDED)
     return list(claimed if jobs is None else claimed.filter(pk__in=jobs))
 
 
@@ -149,20 +158,31 @@ def _settle(rows: Iterable[Job], words: str, *, running: set[Pair]) -> None:
 
 
 def _each(rows: Iterable[Job], settle: Callable[[Job], None]) -> None:
-    """Settle rows, each in a transaction of its own: one that somebody has locked, or that fails, stops no other.
+    """Settle rows, some in one transaction: one that somebody has locked, or that fails, stops no other.
 
     What is left over is found again by the next look for orphans.
     """
-    for row in rows:
-        try:
-            with transaction.atomic(using=conf().database):
-                ours = Job.objects.running().filter(pk=row.pk, claim=row.claim)
-                if ours.select_for_update(skip_locked=True).first():
+    left = list(rows)
+    while left:
+        _some(left[:AT_ONCE], settle)
+        left = left[AT_ONCE:]
+
+
+def _some(rows: Sequence[Job], settle: Callable[[Job], None]) -> None:
+    try:
+        with transaction.atomic(using=conf().database):
+            ours = groups.lock((row.id, row.claim) for row in rows)
+            for row in rows:
+                if (row.id, row.claim) in ours:
                     settle(row)
-        except Exception as error:
-            if is_transient(error):
-                raise
-            logger.exception("job.not_rescued job=%s", row.pk)
+    except Exception as error:
+        if is_transient(error):
+            raise
+        if len(rows) == 1:
+            logger.exception("job.not_rescued job=%s", rows[0].pk)
+            return
+        for row in rows:
+            _some([row], settle)
 
 
 def _claim(row: Job) -> Claim:

@@ -15,7 +15,8 @@ from typing import Any
 from django import db
 from django_q.cluster import Sentinel, monitor, pusher, worker
 
-from scheduling.cluster import executor, rescue, slots
+from scheduling import functions
+from scheduling.cluster import executor, loop, rescue, slots
 from scheduling.cluster.interrupts import STUBBORN_AFTER, listen
 from scheduling.cluster.packets import Cell
 from scheduling.cluster.process import enter
@@ -38,9 +39,9 @@ class JobSentinel(Sentinel):  # type: ignore[misc]
     def __init__(self, main: int, stop_event: Any, start_event: Any, cluster_id: Any):
         super().__init__(stop_event, start_event, cluster_id, start=False)
         enter("sentinel", main)  # after the line above, which sets signal handlers of its own
-        self.task_queue = WorkQueue(executor.execute)
+        self.slots = Slots(self.pool_size, conf().async_concurrency if functions.has_async() else 0)
+        self.task_queue = WorkQueue(executor.execute, self.slots)
         self.result_queue = ResultQueue()
-        self.slots = Slots(self.pool_size)
         self.broker.attach(self.task_queue, self.slots, os.getpid())
         self.slot_of: dict[BaseProcess, Slot] = {}
         self.start()
@@ -101,7 +102,7 @@ class JobSentinel(Sentinel):  # type: ignore[misc]
             why = slot.overdue(time.monotonic(), STUBBORN_AFTER)
             if why and process.is_alive():
                 logger.warning("worker.ended pid=%s: its job does not let go (%s)", process.pid, why.name.lower())
-                slot.mark_ended(why)
+                slot.mark_ended(why, time.monotonic())
                 os.kill(_pid(process), signal.SIGKILL)
 
     def replace(self, process: BaseProcess) -> None:
@@ -146,10 +147,13 @@ class JobSentinel(Sentinel):  # type: ignore[misc]
 def _play(role: str, parent: int, target: Callable[..., Any], *args: Any) -> None:
     """The first lines of every process of the cluster."""
     enter(role, parent)
-    if role == "worker":
-        listen()
     try:
-        target(*args)
+        if role == "worker":
+            listen()
+            with loop.beside(args[0]):
+                target(*args)
+        else:
+            target(*args)
     finally:
         db.connections.close_all()
 

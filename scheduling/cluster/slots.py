@@ -1,7 +1,8 @@
 """What each worker is doing, in memory that outlives it: so that after its death the right job is blamed.
 
 A slot has one writer at a time: the sentinel hands it out and marks it dead, its worker writes what it runs,
-the pusher frees it when it has settled what the dead worker left.
+the pusher frees it when it has settled what the dead worker left. What the worker's event loop holds stands
+in its places beside (see scheduling.cluster.places).
 """
 
 from __future__ import annotations
@@ -9,6 +10,11 @@ from __future__ import annotations
 import mmap
 from dataclasses import dataclass
 from enum import IntEnum
+
+from scheduling.cluster import places
+from scheduling.cluster.places import Places, micro
+
+LOOP_PATIENCE = 1.0  # seconds more than a stubborn body has, as a living event loop gives up on one by itself
 
 
 class Status(IntEnum):
@@ -25,6 +31,7 @@ class Ended(IntEnum):
     NOT = 0
     TIMEOUT = 1
     CANCELED = 2
+    BLOCKED = 3  # its event loop did not react
 
 
 class Phase(IntEnum):
@@ -49,8 +56,11 @@ class Phase(IntEnum):
     ENDED,
     MESSAGE,
     TAKEN_BACK,
-) = range(13)
-WIDTH = 13
+    ENDED_AT,
+    LOOP_ASKED_AT,
+    LOOP_HEARD_AT,
+) = range(16)
+WIDTH = 16
 
 
 @dataclass(frozen=True)
@@ -59,12 +69,14 @@ class Slot:
 
     index: int
     numbers: memoryview
+    loop: Places
+    """What its event loop holds."""
 
     def _get(self, field: int) -> int:
-        return int(self.numbers[self.index * WIDTH + field])
+        return int(self.numbers[field])
 
     def _set(self, field: int, value: int) -> None:
-        self.numbers[self.index * WIDTH + field] = value
+        self.numbers[field] = value
 
     @property
     def status(self) -> Status:
@@ -113,7 +125,7 @@ class Slot:
     def run(self, deadline: float | None) -> None:
         """The body begins with the next line, and is to end by `deadline` (time.monotonic(), the same on all
         processes of a machine)."""
-        self._set(DEADLINE, _micro(deadline))
+        self._set(DEADLINE, micro(deadline))
         self._set(PHASE, Phase.RUNS)
 
     def let_go(self) -> None:
@@ -133,7 +145,7 @@ class Slot:
         """The pusher wants this (job, claim) ended; gives whether that is news."""
         if self.canceled(pair):
             return False
-        self._set(CANCELED_AT, _micro(now))
+        self._set(CANCELED_AT, micro(now))
         self._set(CANCELED_CLAIM, pair[1])
         self._set(CANCELED_JOB, pair[0])
         return True
@@ -142,22 +154,47 @@ class Slot:
         """Whether this (job, claim) is to end."""
         return (self._get(CANCELED_JOB), self._get(CANCELED_CLAIM)) == pair
 
+    def ask_loop(self, now: float) -> None:
+        """The pusher wants something of the event loop ended; what it has not heard of yet counts from then."""
+        if self._get(LOOP_HEARD_AT) >= self._get(LOOP_ASKED_AT):
+            self._set(LOOP_ASKED_AT, micro(now))
+
+    @property
+    def loop_heard_at(self) -> float:
+        """Until when the event loop has heard all that the pusher sent."""
+        return self._get(LOOP_HEARD_AT) / 1_000_000
+
+    def hear_pusher(self, now: float) -> None:
+        """The event loop has heard all that the pusher sent until then."""
+        self._set(LOOP_HEARD_AT, micro(now))
+
     def overdue(self, now: float, patience: float) -> Ended:
         """Whether the worker holds on to a body that was interrupted more than `patience` seconds ago."""
-        if not self.running or self.held is None:
-            return Ended.NOT
-        if self.canceled(self.held) and _micro(now - patience) > self._get(CANCELED_AT):
-            return Ended.CANCELED
-        deadline = self._get(DEADLINE)
-        return Ended.TIMEOUT if deadline and _micro(now - patience) > deadline else Ended.NOT
+        if self.running and self.held:
+            if self.canceled(self.held) and micro(now - patience) > self._get(CANCELED_AT):
+                return Ended.CANCELED
+            deadline = self._get(DEADLINE)
+            if deadline and micro(now - patience) > deadline:
+                return Ended.TIMEOUT
+        return Ended.BLOCKED if self._is_blocked(now - patience) else Ended.NOT
+
+    def _is_blocked(self, since: float) -> bool:
+        asked = self._get(LOOP_ASKED_AT)
+        deaf = self._get(LOOP_HEARD_AT) < asked < micro(since)
+        return deaf or bool(self.loop.late(since - LOOP_PATIENCE))
 
     @property
     def ended(self) -> Ended:
         """Why the sentinel has ended the worker, if it did."""
         return Ended(self._get(ENDED))
 
-    def mark_ended(self, why: Ended) -> None:
+    def late(self) -> set[tuple[int, int]]:
+        """Of the event loop's (job, claim) pairs those whose timeout had passed when the sentinel ended the worker."""
+        return self.loop.late(self._get(ENDED_AT) / 1_000_000)
+
+    def mark_ended(self, why: Ended, now: float) -> None:
         """The sentinel is about to end the worker."""
+        self._set(ENDED_AT, micro(now))
         self._set(ENDED, why)
 
     def die(self, exit_code: int) -> None:
@@ -167,6 +204,7 @@ class Slot:
 
     def free(self) -> None:
         """The pusher has settled what was left."""
+        self.loop.clear_all()
         for field in reversed(range(WIDTH)):  # the status last: then it may be taken
             self._set(field, 0)
 
@@ -177,17 +215,15 @@ class Slot:
         return self
 
 
-def _micro(seconds: float | None) -> int:
-    return 0 if seconds is None else int(seconds * 1_000_000)
-
-
 class Slots:
     """All slots of a host: some more than workers, as a dead one's stays until it is settled."""
 
-    def __init__(self, workers: int) -> None:
+    def __init__(self, workers: int, loop_places: int = 0) -> None:
         count = 4 * workers + 4
-        numbers = memoryview(mmap.mmap(-1, count * WIDTH * 8)).cast("q")
-        self._slots = [Slot(index, numbers) for index in range(count)]
+        width = WIDTH + loop_places * places.WIDTH
+        numbers = memoryview(mmap.mmap(-1, count * width * 8)).cast("q")
+        own = [numbers[index * width : (index + 1) * width] for index in range(count)]
+        self._slots = [Slot(index, part[:WIDTH], Places(part[WIDTH:])) for index, part in enumerate(own)]
 
     def take(self) -> Slot | None:
         """A free slot, for a worker that is about to be started; None where none has been settled yet."""

@@ -6,7 +6,7 @@ canceled, matches no row and changes nothing. Each returns whether it happened.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
@@ -189,9 +189,14 @@ def finish_all(ended: Sequence[tuple[Claim, str, Trace]]) -> bool:
         found = cursor.fetchall()
     if len(found) < len(ended):
         return False
-    results = {claim.id: result for claim, result, _trace in ended}
-    _ended([(*row, _outcome(State.SUCCESS, results[row[0]], "")) for row in found if row[1] or row[3] or row[4]])
+    succeeded(found, {claim.id: result for claim, result, _trace in ended})
     return True
+
+
+def succeeded(rows: Sequence[Sequence[Any]], results: Mapping[int, str]) -> None:
+    """What follows the success of jobs, in its transaction: of rows as END_ALL gives them."""
+    told = [row[:6] for row in rows if row[1] or row[3] is not None or row[4]]
+    _ended([(*row, _outcome(State.SUCCESS, results[row[0]], "")) for row in told])
 
 
 def _its(claim: Claim, result: str, trace: Trace, moment: datetime | None) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 Each worker makes a socket pair of its own and offers one end to the pusher, through a socket that all
 inherit. On that link it says when it is ready; the pusher sends to ready workers only, so it never blocks
 and always knows who has what. A worker's death closes its link. A pusher's death closes them all, and each
-worker offers a new one to the next pusher.
+worker offers a new one to the next pusher. A worker's event loop offers a link of its own (see looplinks).
 """
 
 from __future__ import annotations
@@ -17,9 +17,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from scheduling.cluster import slots
+from scheduling.cluster.looplinks import LoopLinks
 from scheduling.cluster.packets import Flag, PacketQueue, receive, send
+from scheduling.cluster.slots import Slots
 
 READY = b"r"
+LOOP = "@"  # after the number of the slot, in an offer: it is its event loop's
 PAUSE = 1.0  # seconds after which a waiting worker looks whether it is to stop
 
 Claimed = Sequence[Any]
@@ -72,8 +75,9 @@ class Link:
 class WorkQueue:
     """django-q2's task queue, as its pusher, workers and sentinel use it."""
 
-    def __init__(self, execute: Callable[[Claimed], None]) -> None:
+    def __init__(self, execute: Callable[[Claimed], None], slots: Slots) -> None:
         self._execute = execute
+        self.loops = LoopLinks(slots)
         self._offers, self._offering = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._stop = Flag()
         self._link: socket.socket | None = None  # a worker's own end
@@ -88,7 +92,7 @@ class WorkQueue:
     def get(self) -> Any:
         """The next task for this worker, as django-q2 takes it; "STOP" when the host stops."""
         while not self._stop.is_set():
-            link = self._link or self._offer()
+            link = self._link = self._link or self.offer()
             try:
                 link.send(READY)
                 data = self._wait(link)
@@ -100,13 +104,18 @@ class WorkQueue:
             self._link = None
         return "STOP"
 
-    def _offer(self) -> socket.socket:
+    def offer(self, kind: str = "") -> socket.socket:
+        """A new link, whose other end the pusher gets."""
         mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         slot = slots.mine.index if slots.mine else -1
         with theirs:
-            socket.send_fds(self._offering, [str(slot).encode()], [theirs.fileno()])
-        self._link = mine
+            socket.send_fds(self._offering, [f"{slot}{kind}".encode()], [theirs.fileno()])
         return mine
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the host has been told to stop."""
+        return self._stop.is_set()
 
     def _wait(self, link: socket.socket) -> bytes:
         while not select.select([link], [], [], PAUSE)[0]:
@@ -175,25 +184,37 @@ class WorkQueue:
 
     def sent_to(self, slot: int) -> list[tuple[int, int]]:
         """What was sent to the worker of a slot since it was last ready."""
-        return [pair for link in self.links if link.slot == slot for pair in link.sent]
+        own = [pair for link in self.links if link.slot == slot for pair in link.sent]
+        return [*own, *self.loops.sent_to(slot)]
 
     def in_flight(self) -> set[tuple[int, int]]:
         """What was sent to any worker since it was last ready."""
-        return {pair for link in self.links for pair in link.sent}
+        return {pair for link in self.links for pair in link.sent} | self.loops.in_flight()
 
     def forget(self, slot: int) -> None:
         """Drop the link of a dead worker."""
         for link in [link for link in self.links if link.slot == slot]:
             link.socket.close()
             self.links.remove(link)
+        self.loops.forget(slot)
 
     def _listen(self) -> None:
         while heard := select.select([self._offers, *self._open_sockets()], [], [], 0)[0]:
             if self._offers in heard:
-                slot, files, _flags, _address = socket.recv_fds(self._offers, 64, 1)
-                self.links.append(Link(socket.socket(fileno=files[0]), int(slot)))
+                self._accept()
+            loops = self.loops.sockets()
+            for there in loops.keys() & set(heard):
+                loops[there].hear()
             for link in [link for link in self.links if link.socket in heard]:
                 self._hear(link)
+
+    def _accept(self) -> None:
+        said, files, _flags, _address = socket.recv_fds(self._offers, 64, 1)
+        offered, slot = socket.socket(fileno=files[0]), said.decode()
+        if slot.endswith(LOOP):
+            self.loops.add(offered, int(slot.removesuffix(LOOP)))
+        else:
+            self.links.append(Link(offered, int(slot)))
 
     def _hear(self, link: Link) -> None:
         try:
@@ -220,7 +241,7 @@ class WorkQueue:
         link.socket.close()
 
     def _open_sockets(self) -> list[socket.socket]:
-        return [link.socket for link in self.links if link.open]
+        return [*(link.socket for link in self.links if link.open), *self.loops.sockets()]
 
     # What django-q2's sentinel also asks of a queue
 

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from scheduling import functions, scheduler
+from scheduling.cluster.errors import last_line
 from scheduling.exceptions import NotFound, SchedulingError
 from scheduling.management.output import VerbCommand, fail, natural, present, when
 from scheduling.models import Attempt, Cron, Job, State
@@ -220,8 +221,7 @@ def _last_moment(job: Job) -> datetime:
 
 def _brief(job: Job) -> str:
     args = redact(json.dumps(job.args))  # before it is cut
-    error = job.error.strip().splitlines()[-1:] if job.error else []
-    return " ".join([args if len(args) <= 60 else f"{args[:59]}…", *(line[:100] for line in error)])
+    return f"{args if len(args) <= 60 else f'{args[:59]}…'} {last_line(job.error)[:100]}".rstrip()
 
 
 def _lasted(attempt: Attempt, now: datetime) -> str:
