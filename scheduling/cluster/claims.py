@@ -45,7 +45,8 @@ WITH RECURSIVE line(lane, priority, nth) AS (
             SELECT max_parallelism FROM scheduling_pool
             WHERE name = {{pool_of_lane}} AND name NOT IN ({PAUSED_POOLS})
         ), 0) - (
-            SELECT count(*) FROM scheduling_job WHERE state = 'in_progress' AND pool <> '' AND pool = ltrim(lane, '@')
+            SELECT count(*) FROM scheduling_job AS running
+            WHERE running.state = 'in_progress' AND running.pool <> '' AND running.pool = ltrim(head.lane, '@')
         ) END AS room
     FROM head WHERE id IS NOT NULL
 )
