@@ -14,6 +14,7 @@ from django.apps import apps
 from django.db import IntegrityError, transaction
 
 from scheduling import calls, clock, functions, jsontext, lanes, schedules
+from scheduling import explain as explanations
 from scheduling.cluster import transitions
 from scheduling.conf import conf
 from scheduling.declarations import Arguments, Crons, Declaration, Every, Target, declaration, spec_of
@@ -164,6 +165,11 @@ def describe(cron: Cron) -> str:
         return schedules.parse(cron.spec, cron.timezone).describe()
     except InvalidSchedule:
         return cron.spec
+
+
+def explain(name: str) -> builtins.list[str]:
+    """Why a cron does not tick, or when it will, in plain sentences. NotFound where there is none."""
+    return explanations.cron(get(name))
 
 
 def _modules() -> Iterator[tuple[str, Crons]]:

@@ -10,6 +10,7 @@ from typing import Any
 from django.db import transaction
 
 from scheduling import calls, clock, functions, jsontext, keys, lanes, pauses, running
+from scheduling import explain as explanations
 from scheduling.calls import Call
 from scheduling.cluster import transitions
 from scheduling.conf import conf
@@ -152,6 +153,15 @@ def get(id: int | str) -> Job:
 def status(id: int | str) -> str:
     """The state of a job: pending, in_progress, success, failed, canceled or skipped."""
     return str(get(id).state)
+
+
+def explain(job: Job | int) -> list[str]:
+    """Why a job is not running, in plain sentences with the weightiest first; or since when it runs, or how it ended.
+
+    Not due until, waits for a job or a token, paused, no host that would take it, pool full, workers busy. What it
+    says is true of the moment; it reads a bounded number of rows, and writes none. NotFound for an unknown id.
+    """
+    return explanations.job(get(_key(job)))
 
 
 def pending(fn: Function | str | None = None) -> JobQuerySet:

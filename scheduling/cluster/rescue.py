@@ -36,7 +36,13 @@ def register(workers: int, pid: int) -> Host:
         return there
     now = clock.now()
     made = Host.objects.create(
-        hostname=socket.gethostname(), workers=workers, started_at=now, beat_at=now, **_itself(pid)
+        hostname=socket.gethostname(),
+        workers=workers,
+        started_at=now,
+        beat_at=now,
+        clock_ahead=clock.ahead(),
+        **_can(),
+        **_itself(pid),
     )
     logger.info("host.started host=%s pid=%s workers=%s", made.pk, pid, workers)
     return made
@@ -47,13 +53,19 @@ def own(pid: int) -> Host | None:
     return Host.objects.running().filter(**_itself(pid)).first()
 
 
+def _can() -> dict[str, Any]:
+    """What this host can run, in columns of its row."""
+    served = conf().pools
+    return {"functions": functions.names(), "pools": None if served is None else list(served)}
+
+
 def _itself(pid: int) -> dict[str, Any]:
     return {"machine": process.machine(), "pid": pid, "pid_started": process.started_at(pid)}
 
 
 def beat(host_id: int) -> bool:
-    """Write that a host lives; False where another host has found it dead and taken its jobs."""
-    return Host.objects.running().filter(pk=host_id).update(beat_at=Now()) == 1
+    """Write that a host lives, and how its clock stands; False where another host has found it dead."""
+    return Host.objects.running().filter(pk=host_id).update(clock_ahead=clock.ahead(), beat_at=Now()) == 1
 
 
 def worker(host_id: int, slot: Slot, sent: Iterable[Pair]) -> None:

@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from typing import Any, NoReturn
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -23,10 +23,11 @@ from scheduling.exceptions import (
     NotFound,
     SchedulingError,
 )
+from scheduling.words import relative as relative
+from scheduling.words import when as when
 
 FAILED, WRONG_USE = 1, 2  # exit codes; 0 is done
 _WRONG = (AlreadyExists, InvalidArguments, InvalidOption, InvalidSchedule, NotFound)
-_UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 COLORS = {
     "success": "green",
     "active": "green",
@@ -149,28 +150,6 @@ def clean(text: str, *, one_line: bool = False) -> str:
     keep = "" if one_line else "\n\t"
     shown = "".join(c if c.isprintable() or c in keep else ascii(c)[1:-1] for c in text)
     return shown.encode("utf-8", "backslashreplace").decode()
-
-
-def when(moment: datetime | None, now: datetime) -> str:
-    """A moment absolute and relative: `2026-05-01 12:00:00Z (3 min ago)`; empty for none."""
-    if moment is None:
-        return ""
-    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S}Z ({relative(moment, now)})"
-
-
-def relative(moment: datetime, now: datetime) -> str:
-    """How far a moment is off, in its largest unit: `in 5 s`, `3 min ago`.
-
-    >>> noon = datetime(2026, 5, 1, 12, tzinfo=UTC)
-    >>> relative(noon, datetime(2026, 5, 1, 14, 30, tzinfo=UTC))
-    '2 h ago'
-    """
-    seconds = (moment - now).total_seconds()
-    for size, unit in _UNITS:
-        if abs(seconds) >= size:
-            count = f"{int(abs(seconds) // size)} {unit}"
-            return f"in {count}" if seconds > 0 else f"{count} ago"
-    return "now"
 
 
 def natural(most: int) -> Callable[[str], int]:
