@@ -36,10 +36,7 @@ def define(name: str, max_parallelism: int = 10, key: str | None = None) -> None
 
     Raises InvalidOption for a name that is not of letters, digits, "_", "." and "-", or another number.
     """
-    if isinstance(max_parallelism, bool) or not isinstance(max_parallelism, int) or not 0 <= max_parallelism <= MOST:
-        raise InvalidOption(
-            f"pool {name}: max_parallelism is a whole number from 0 to {MOST:,}, not {max_parallelism!r}"
-        )
+    _check_most(name, max_parallelism)
     if key is not None and not (isinstance(key, str) and key.isidentifier()):
         raise InvalidOption(f"pool {name}: key is the name of an argument, not {key!r}")
     declared = {"max_parallelism": max_parallelism, "key": key or ""}
@@ -59,6 +56,20 @@ def get(name: str) -> Pool:
     if pool is None:
         raise NotFound(f"no pool is named {name!r}: pools.define({name!r}, max_parallelism=…) makes one")
     return pool
+
+
+def declares(name: str) -> bool:
+    """Whether the code of this process defines a pool of this name while its apps load."""
+    return name in _at_start
+
+
+def change(name: str, max_parallelism: int) -> None:
+    """Let another number of a pool's jobs run at once, as an operator does: kept until the code says something else.
+
+    NotFound for an unknown pool, InvalidOption for another number than 0 to 10,000.
+    """
+    _check_most(name, max_parallelism)
+    Pool.objects.filter(pk=get(name).pk).update(max_parallelism=max_parallelism)
 
 
 def pause(name: str, reason: str = "", until: datetime | None = None) -> None:
@@ -96,6 +107,11 @@ def key_of(name: str) -> str:
         if not transaction.get_connection(conf().database).in_atomic_block:
             _unwritten.discard(name)  # inside a transaction, which may be rolled back, it is looked at again
     return str(_at_start[name]["key"])
+
+
+def _check_most(name: str, value: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MOST:
+        raise InvalidOption(f"pool {name}: max_parallelism is a whole number from 0 to {MOST:,}, not {value!r}")
 
 
 def _write(name: str, declared: Any) -> None:

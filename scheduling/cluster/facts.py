@@ -47,6 +47,18 @@ WHERE {claims.OPEN} AND (priority > %(priority)s OR (run_at, id) < (%(run_at)s, 
 """  # noqa: S608
 
 
+IN_VAIN = f"""
+SELECT id, name, waits_for_id FROM (
+    SELECT id, name, waits_for_id FROM scheduling_job
+    WHERE waits_for_id IS NOT NULL AND state = 'pending' ORDER BY waits_for_id LIMIT {MOST}
+) AS waiting
+WHERE NOT EXISTS (
+    SELECT 1 FROM scheduling_job AS other
+    WHERE other.id = waiting.waits_for_id AND other.state IN ('pending', 'in_progress')
+)
+"""  # noqa: S608
+
+
 class Waiting(NamedTuple):
     """Pending jobs of one function, pool and rate limit, among the first of their lanes."""
 
@@ -141,6 +153,11 @@ class Facts:
     def due(self) -> Sequence[Waiting]:
         """Those of them that are due."""
         return [waiting for waiting in self.waiting if waiting.due]
+
+    @cached_property
+    def in_vain(self) -> Sequence[tuple[int, str, int]]:
+        """(id, function, the other's id) of jobs that wait for one that has ended or is gone."""
+        return _execute(IN_VAIN, {})
 
     @cached_property
     def lanes(self) -> Sequence[Lane]:

@@ -43,8 +43,8 @@ COLORS = {
 Cell = str | int | None
 
 
-class VerbCommand(BaseCommand):
-    """A command of verbs: each is a method `do_<verb>`, which is given its options by keyword."""
+class ReportCommand(BaseCommand):
+    """A command that reports: as JSON, or for people. Its work is `report()`, which is given its options by keyword."""
 
     requires_system_checks: list[str] = []
     examples = ""
@@ -57,36 +57,22 @@ class VerbCommand(BaseCommand):
         )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """One parser a verb."""
-        self.verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-        self.add_verbs()
-
-    def add_verbs(self) -> None:
-        """Each command adds its own."""
-        raise NotImplementedError
-
-    def verb(self, name: str, help: str, example: str) -> CommandParser:
-        """Add a verb; all of them take --json."""
-        parser: CommandParser = self.verbs.add_parser(
-            name,
-            help=help,
-            description=help,
-            epilog=f"example:\n  manage.py {example}",
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
+        """What all reports take."""
         parser.add_argument("--json", action="store_true", dest="as_json", help="print JSON")
-        return parser
 
-    def handle(self, *args: Any, verb: str, as_json: bool, **options: Any) -> None:
-        """Call the verb's method; its errors become messages and exit codes."""
+    def handle(self, *args: Any, as_json: bool, **options: Any) -> None:
+        """Do the work; its errors become messages and exit codes."""
         names = ("stdout", "stderr", "settings", "pythonpath", "traceback", "verbosity", "skip_checks")
         given = {name: value for name, value in options.items() if name not in names}
         self.as_json = as_json
         self.colors = not given.pop("no_color", False) and (self.stdout.isatty() or given.pop("force_color", False))
         given.pop("force_color", None)
-        method: Callable[..., None] = getattr(self, f"do_{verb}")
         with _exit_codes():
-            method(**given)
+            self.report(**given)
+
+    def report(self, **options: Any) -> None:
+        """Each command has its own."""
+        raise NotImplementedError
 
     def say(self, message: str) -> None:
         """A message for people, on stderr; none where JSON was asked for."""
@@ -126,6 +112,36 @@ class VerbCommand(BaseCommand):
             table.add_row(*(Text(cell, style=COLORS.get(cell, "")) for cell in row))
         out: Any = self.stdout
         Console(file=out, force_terminal=True, highlight=False).print(table)
+
+
+class VerbCommand(ReportCommand):
+    """A command of verbs: each is a method `do_<verb>`, which is given its options by keyword."""
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """One parser a verb."""
+        self.verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+        self.add_verbs()
+
+    def add_verbs(self) -> None:
+        """Each command adds its own."""
+        raise NotImplementedError
+
+    def verb(self, name: str, help: str, example: str) -> CommandParser:
+        """Add a verb; all of them take --json."""
+        parser: CommandParser = self.verbs.add_parser(
+            name,
+            help=help,
+            description=help,
+            epilog=f"example:\n  manage.py {example}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        super().add_arguments(parser)
+        return parser
+
+    def report(self, **options: Any) -> None:
+        """Call the verb's method."""
+        method: Callable[..., None] = getattr(self, f"do_{options.pop('verb')}")
+        method(**options)
 
 
 def fail(message: str, code: int = FAILED) -> NoReturn:
@@ -171,6 +187,17 @@ def json_object(text: str) -> dict[str, Any]:
         raise argparse.ArgumentTypeError(f"no JSON: {error}") from error
     if not isinstance(value, dict):
         raise argparse.ArgumentTypeError(f'a JSON object like {{"n": 1}}, not {text!r}')
+    return value
+
+
+def moment(text: str) -> datetime:
+    """An option's type: a time with its offset."""
+    try:
+        value = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"a time like 2026-05-01T00:00Z, not {text!r}") from error
+    if value.utcoffset() is None:
+        raise argparse.ArgumentTypeError(f"a time with its offset, like {text}{'' if 'T' in text else 'T00:00'}Z")
     return value
 
 

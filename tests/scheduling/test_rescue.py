@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 
 import pytest
-from django.db import connection, transaction  # noqa: F401 - connection is read by the marks
+from django.db import connection, transaction
 
-from scheduling import Retry, scheduler
+from scheduling import Retry, functions, scheduler
 from scheduling.cluster import process, rescue, transitions
 from scheduling.cluster.slots import Slots
 from scheduling.models import Host, Job, State
@@ -63,6 +64,24 @@ def test_a_dead_workers_old_claim_does_not_touch_the_newer_one(own):
     slot.hold(new.id, new.claim)
     rescue.worker(own.pk, slot, [])
     assert state(new) == State.FAILED
+
+
+def test_a_host_says_what_it_can_run(settings):
+    host = rescue.register(1, os.getpid())
+    assert host.functions == functions.names()
+    assert host.pools is None
+    settings.SCHEDULING = {"pools": ["a", "default"]}
+    assert rescue.register(1, os.getppid()).pools == ["a", "default"]
+
+
+def test_a_host_says_how_far_its_clock_is_off(own, monkeypatch):
+    assert abs(own.clock_ahead) < 1
+    real = time.time
+    monkeypatch.setattr(time, "time", lambda: real() - 40)
+    assert rescue.beat(own.pk)
+    own.refresh_from_db()
+    on_postgresql = connection.vendor == "postgresql"
+    assert round(own.clock_ahead) == (-40 if on_postgresql else 0)
 
 
 @pytest.mark.parametrize("code", [-35, -9, 1])
