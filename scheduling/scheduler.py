@@ -12,11 +12,11 @@ from django.db import transaction
 from scheduling import calls, clock, functions, jsontext, keys, lanes, pauses, running
 from scheduling import explain as explanations
 from scheduling.calls import Call
-from scheduling.cluster import transitions
+from scheduling.cluster import retention, transitions
 from scheduling.conf import conf
 from scheduling.exceptions import InvalidOption, NotFinished, NotFound
 from scheduling.functions import Function
-from scheduling.models import FINAL, Job, PastAttempt, Paused, reserved
+from scheduling.models import FINAL, Job, Paused, reserved
 from scheduling.models.insert import Inserted, NewJob, insert
 from scheduling.models.job import JobQuerySet
 
@@ -120,10 +120,7 @@ def cleanup(older_than: float | timedelta, states: Sequence[str] = FINAL, fn: Fu
     old = old if fn is None else old.filter(name=functions.get(fn).name)
     removed = 0
     while batch := list(old.values_list("pk", flat=True)[:BATCH]):
-        with transaction.atomic(using=conf().database):
-            PastAttempt.objects.filter(job_id__in=batch).delete()
-            gone = Job.objects.filter(pk__in=batch)
-            removed += gone._raw_delete(gone.db)
+        removed += retention.remove(batch)
     return removed
 
 

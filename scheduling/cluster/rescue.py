@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Exists, OuterRef
 
 from scheduling import clock, functions
 from scheduling.clock import Now
@@ -26,6 +27,7 @@ from scheduling.models import Host, Job
 logger = logging.getLogger("scheduling")
 
 Pair = tuple[int, int]  # (job, claim)
+MOST_STRAYS = 1000
 TIMED_OUT = "timeout: it did not let go, and was ended with its process"
 
 
@@ -120,6 +122,14 @@ def leftovers() -> None:
     left = Job.objects.running().filter(host__ended_at__isnull=False, name__in=functions.names())
     for row in left.select_related("host"):
         _settle([row], f"host {row.host} died", running=set())
+
+
+def strays(own: Host) -> None:
+    """Settle the claims of hosts whose row is gone: nobody can tell whether they live, and none beats for them."""
+    known = Host.objects.filter(pk=OuterRef("host_id"))
+    gone = Job.objects.running().exclude(host_id=own.pk).filter(~Exists(known), name__in=functions.names())
+    for row in gone[:MOST_STRAYS]:
+        _settle([row], f"host number {row.host_id} is not known any more", running=set())
 
 
 def stopped(own: Host) -> None:
