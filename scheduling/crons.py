@@ -14,6 +14,7 @@ from django.apps import apps
 from django.db import IntegrityError, transaction
 
 from scheduling import backfills, calls, clock, scheduler, schedules
+from scheduling import explain as explanations
 from scheduling.backfills import backfill as backfill
 from scheduling.cluster import transitions
 from scheduling.conf import conf
@@ -230,6 +231,11 @@ def describe(cron: Cron) -> str:
         return cron.spec
 
 
+def explain(name: str) -> builtins.list[str]:
+    """Why a cron does not tick, or when it will, in plain sentences. NotFound where there is none."""
+    return explanations.cron(get(name))
+
+
 def _modules() -> Iterator[tuple[str, Crons]]:
     for app in apps.get_app_configs():
         if find_spec(f"{app.name}.crons") is not None and app.name != "scheduling":
@@ -309,3 +315,4 @@ apreview = twin(preview)
 areset = twin(reset)
 aedit = twin(edit)
 abackfill = twin(backfill)
+aexplain = twin(explain)

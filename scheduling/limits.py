@@ -106,9 +106,14 @@ def sync(*, only_add: bool = False) -> None:
             _write(name, config)
 
 
+def exists(name: str) -> bool:
+    """Whether a limit has this name; no query for one that was defined while the apps loaded."""
+    return name in _at_start or Limit.objects.using(conf().database).filter(name=name).exists()
+
+
 def require(name: str) -> None:
-    """NotFound where no limit has this name; no query for one that was defined while the apps loaded."""
-    if name not in _at_start and not Limit.objects.using(conf().database).filter(name=name).exists():
+    """NotFound where no limit has this name."""
+    if not exists(name):
         raise NotFound(f"no rate limit is named {name!r}: limits.define({name!r}, …) makes one")
 
 
@@ -284,3 +289,5 @@ atake = twin(take)
 acheck = twin(check)
 avalue = twin(value)
 areset = twin(reset)
+aedit = twin(edit)
+arevert = twin(revert)

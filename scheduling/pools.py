@@ -78,6 +78,11 @@ def reset(name: str) -> None:
         Pool.objects.filter(pk=pool.pk).update(**pool.declared)
 
 
+def declares(name: str) -> bool:
+    """Whether the code of this process defines a pool of this name while its apps load."""
+    return name in _at_start
+
+
 def pause(name: str, reason: str = "", until: datetime | None = None) -> None:
     """Start no more of a pool's jobs, on any host, until it is resumed or `until` (an aware datetime) has come.
 
@@ -137,3 +142,5 @@ adefine = twin(define)
 aget = twin(get)
 apause = twin(pause)
 aresume = twin(resume)
+aresize = twin(resize)
+areset = twin(reset)

@@ -14,12 +14,13 @@ from typing import Any
 from django.db import transaction
 
 from scheduling import calls, clock, functions, jsontext, keys, lanes, pauses, pools, running
+from scheduling import explain as explanations
 from scheduling.calls import Call
-from scheduling.cluster import transitions
+from scheduling.cluster import retention, transitions
 from scheduling.conf import conf
 from scheduling.exceptions import InvalidOption, NotFinished, NotFound
 from scheduling.functions import Function
-from scheduling.models import FINAL, Job, PastAttempt, Paused, State, reserved
+from scheduling.models import FINAL, Job, Paused, State, reserved
 from scheduling.models.insert import Inserted, NewJob, insert
 from scheduling.models.job import JobQuerySet
 from scheduling.twins import twin
@@ -139,10 +140,7 @@ def cleanup(older_than: float | timedelta, states: Sequence[str] = FINAL, fn: Fu
     old = old if fn is None else old.filter(name=functions.get(fn).name)
     removed = 0
     while batch := list(old.values_list("pk", flat=True)[:BATCH]):
-        with transaction.atomic(using=conf().database):
-            PastAttempt.objects.filter(job_id__in=batch).delete()
-            gone = Job.objects.filter(pk__in=batch)
-            removed += gone._raw_delete(gone.db)
+        removed += retention.remove(batch)
     return removed
 
 
@@ -172,6 +170,15 @@ def get(id: int | str) -> Job:
 def status(id: int | str) -> str:
     """The state of a job: pending, in_progress, success, failed, canceled or skipped."""
     return str(get(id).state)
+
+
+def explain(job: Job | int) -> list[str]:
+    """Why a job is not running, in plain sentences with the weightiest first; or since when it runs, or how it ended.
+
+    Not due until, waits for a job or a token, paused, no host that would take it, pool full, workers busy. What it
+    says is true of the moment; it reads a bounded number of rows, and writes none. NotFound for an unknown id.
+    """
+    return explanations.job(get(_key(job)))
 
 
 def pending(fn: Function | str | None = None) -> JobQuerySet:
@@ -316,6 +323,7 @@ apause = twin(pause)
 aresume = twin(resume)
 aget = twin(get)
 astatus = twin(status)
+aexplain = twin(explain)
 apending = twin(pending)
 aretry = twin(retry)
 

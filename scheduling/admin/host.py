@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from django.contrib import admin
@@ -14,8 +14,7 @@ from django.utils.safestring import SafeString
 from scheduling import clock
 from scheduling.admin import display
 from scheduling.admin.base import BigTableAdmin
-from scheduling.cluster import process
-from scheduling.conf import conf
+from scheduling.cluster.hosts import liveness as liveness
 from scheduling.models import Host
 
 WORDS = {
@@ -24,20 +23,6 @@ WORDS = {
     "stopped": "It has ended.",
     "unknown": "It runs in another container: its process cannot be looked at from here.",
 }
-
-
-def liveness(host: Host, now: datetime) -> str:
-    """alive, dead, stopped or unknown: on this machine by its process, elsewhere by its heartbeat (PostgreSQL)."""
-    if host.ended_at is not None:
-        return "stopped"
-    machine = process.machine()
-    if host.machine == machine:
-        return "alive" if process.started_at(host.pid) == host.pid_started else "dead"
-    if clock.database().vendor == "postgresql":
-        silent = now - host.beat_at > timedelta(seconds=conf().host_dead_after)
-        return "dead" if silent else "alive"
-    same_boot = process.boot(host.machine) == process.boot(machine)
-    return "unknown" if same_boot else "dead"
 
 
 def heard(host: Host, now: datetime) -> SafeString | str:

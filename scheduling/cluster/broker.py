@@ -16,10 +16,12 @@ from django_q.models import OrmQ
 
 from scheduling import clock, functions, lanes, limits, pools
 from scheduling.cluster import claims, rescue, ticker, tokens, transitions
+from scheduling.cluster.audit import Audit, Stall
 from scheduling.cluster.claims import Lane
 from scheduling.cluster.errors import first_line, is_transient
 from scheduling.cluster.every import Every
 from scheduling.cluster.loopwork import LoopWork
+from scheduling.cluster.retention import Retention
 from scheduling.cluster.slots import Slots
 from scheduling.cluster.workqueue import WorkQueue
 from scheduling.conf import conf
@@ -57,6 +59,7 @@ class JobBroker(ORM):  # type: ignore[misc]
         self._ticks = Every(TICK_AGAIN)
         self._audits = Every(AUDIT)
         self._expiries = Every(LOOK_FOR_EXPIRED)
+        self._audit, self._retention, self._stall = Audit(), Retention(), Stall()
         self._names = functions.names()
         self.loops = LoopWork(queue, self._names)
         self._after = ""  # where the next look begins, while there are more lanes than one look shows
@@ -90,10 +93,13 @@ class JobBroker(ORM):  # type: ignore[misc]
         self.loops.look_after()
         if self._expiries():
             transitions.expire()
+            self._keep_house()
         found = claims.look(self._names, self._after)
         self._after = found.after
         done = self._tick() if found.ticks else 0
-        done += self._serve([lane for lane in found.lanes if lanes.served(lane.name, conf().pools)])
+        served = self._serve(due := [lane for lane in found.lanes if lanes.served(lane.name, conf().pools)])
+        self._stall.watch(not served and any(lane.name == "" for lane in due) and self.queue.idle() > 0)
+        done += served
         if self.queue.idle() and (plain := self._plain_tasks()):
             return plain
         if not done:
@@ -176,6 +182,11 @@ class JobBroker(ORM):  # type: ignore[misc]
             for dead in rescue.dead_hosts(self.host, judge_silence=time.monotonic() > self._sure_at):
                 rescue.host(dead)
             rescue.leftovers()
+
+    def _keep_house(self) -> None:
+        assert self.host is not None
+        self._audit.turn(self.host)
+        self._retention.turn()
 
     def _interrupt(self) -> None:
         """Signal the workers whose running job has been canceled meanwhile."""

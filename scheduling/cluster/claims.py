@@ -25,15 +25,19 @@ OPEN = """
 """
 """Of functions that this host knows and nobody has paused."""
 PAUSED_POOLS = "SELECT name FROM scheduling_pause WHERE kind = 'pool' AND (until IS NULL OR until > {now})"
-LOOK = f"""
-WITH RECURSIVE line(lane, priority, nth) AS (
+LINES = f"""
+line(lane, priority, nth) AS (
     SELECT lane, priority, 1 FROM scheduling_job WHERE id = (
         SELECT id FROM scheduling_job {{by_due}} WHERE {WAITING} AND lane >= %(lane)s ORDER BY lane, priority LIMIT 1
     )
     UNION ALL
     SELECT next.lane, next.priority, nth + 1 FROM line JOIN scheduling_job AS next ON next.id = {{next_line}}
     WHERE nth < {MOST_LANES}
-), head AS MATERIALIZED (
+)
+"""  # noqa: S608 - text of ours
+"""Each lane and priority in which something waits, from a lane on: each found by one probe of the index."""
+LOOK = f"""
+WITH RECURSIVE {LINES}, head AS MATERIALIZED (
     SELECT lane, priority, (
         SELECT id FROM scheduling_job {{by_due}}
         WHERE {WAITING} AND lane = line.lane AND priority = line.priority AND {OPEN} ORDER BY run_at, id LIMIT 1
@@ -45,7 +49,8 @@ WITH RECURSIVE line(lane, priority, nth) AS (
             SELECT max_parallelism FROM scheduling_pool
             WHERE name = {{pool_of_lane}} AND name NOT IN ({PAUSED_POOLS})
         ), 0) - (
-            SELECT count(*) FROM scheduling_job WHERE state = 'in_progress' AND pool <> '' AND pool = ltrim(lane, '@')
+            SELECT count(*) FROM scheduling_job AS running
+            WHERE running.state = 'in_progress' AND running.pool <> '' AND running.pool = ltrim(head.lane, '@')
         ) END AS room
     FROM head WHERE id IS NOT NULL
 )

@@ -13,6 +13,7 @@ from itertools import groupby
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Exists, OuterRef
 
 from scheduling import clock, functions
 from scheduling.clock import Now
@@ -29,6 +30,7 @@ logger = logging.getLogger("scheduling")
 Pair = tuple[int, int]  # (job, claim)
 AT_ONCE = 50  # rows in one transaction
 NEEDED = ("name", "claim", "attempt", "crashes", "policy", "started_at", "process", "host")
+MOST_STRAYS = 1000
 TIMED_OUT = "timeout: it did not let go, and was ended with its process"
 BLOCKED = "worker was ended, as its event loop was blocked"
 
@@ -40,7 +42,13 @@ def register(workers: int, pid: int) -> Host:
         return there
     now = clock.now()
     made = Host.objects.create(
-        hostname=socket.gethostname(), workers=workers, started_at=now, beat_at=now, **_itself(pid)
+        hostname=socket.gethostname(),
+        workers=workers,
+        started_at=now,
+        beat_at=now,
+        clock_ahead=clock.ahead(),
+        **_can(),
+        **_itself(pid),
     )
     logger.info("host.started host=%s pid=%s workers=%s", made.pk, pid, workers)
     return made
@@ -51,13 +59,19 @@ def own(pid: int) -> Host | None:
     return Host.objects.running().filter(**_itself(pid)).first()
 
 
+def _can() -> dict[str, Any]:
+    """What this host can run, in columns of its row."""
+    served = conf().pools
+    return {"functions": functions.names(), "pools": None if served is None else list(served)}
+
+
 def _itself(pid: int) -> dict[str, Any]:
     return {"machine": process.machine(), "pid": pid, "pid_started": process.started_at(pid)}
 
 
 def beat(host_id: int) -> bool:
-    """Write that a host lives; False where another host has found it dead and taken its jobs."""
-    return Host.objects.running().filter(pk=host_id).update(beat_at=Now()) == 1
+    """Write that a host lives, and how its clock stands; False where another host has found it dead."""
+    return Host.objects.running().filter(pk=host_id).update(clock_ahead=clock.ahead(), beat_at=Now()) == 1
 
 
 def worker(host_id: int, slot: Slot, sent: Iterable[Pair]) -> None:
@@ -117,6 +131,14 @@ def leftovers() -> None:
     left = Job.objects.running().filter(host__ended_at__isnull=False, name__in=functions.names())
     for dead, rows in groupby(left.select_related("host").order_by("host"), key=lambda row: row.host):
         _settle(rows, f"host {dead} died", running=set())
+
+
+def strays(own: Host) -> None:
+    """Settle the claims of hosts whose row is gone: nobody can tell whether they live, and none beats for them."""
+    known = Host.objects.filter(pk=OuterRef("host_id"))
+    gone = Job.objects.running().exclude(host_id=own.pk).filter(~Exists(known), name__in=functions.names())
+    for row in gone[:MOST_STRAYS]:
+        _settle([row], f"host number {row.host_id} is not known any more", running=set())
 
 
 def stopped(own: Host) -> None:

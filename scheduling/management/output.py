@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from typing import Any, NoReturn
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -24,10 +24,11 @@ from scheduling.exceptions import (
     SchedulingError,
 )
 from scheduling.redaction import redact, redact_json
+from scheduling.words import relative as relative
+from scheduling.words import when as when
 
 FAILED, WRONG_USE = 1, 2  # exit codes; 0 is done
 _WRONG = (AlreadyExists, InvalidArguments, InvalidOption, InvalidSchedule, NotFound)
-_UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 COLORS = {
     "success": "green",
     "active": "green",
@@ -43,8 +44,8 @@ COLORS = {
 Cell = str | int | None
 
 
-class VerbCommand(BaseCommand):
-    """A command of verbs: each is a method `do_<verb>`, which is given its options by keyword."""
+class ReportCommand(BaseCommand):
+    """A command that reports: as JSON, or for people. Its work is `report()`, which is given its options by keyword."""
 
     requires_system_checks: list[str] = []
     examples = ""
@@ -57,36 +58,22 @@ class VerbCommand(BaseCommand):
         )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """One parser a verb."""
-        self.verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-        self.add_verbs()
-
-    def add_verbs(self) -> None:
-        """Each command adds its own."""
-        raise NotImplementedError
-
-    def verb(self, name: str, help: str, example: str) -> CommandParser:
-        """Add a verb; all of them take --json."""
-        parser: CommandParser = self.verbs.add_parser(
-            name,
-            help=help,
-            description=help,
-            epilog=f"example:\n  manage.py {example}",
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
+        """What all reports take."""
         parser.add_argument("--json", action="store_true", dest="as_json", help="print JSON")
-        return parser
 
-    def handle(self, *args: Any, verb: str, as_json: bool, **options: Any) -> None:
-        """Call the verb's method; its errors become messages and exit codes."""
+    def handle(self, *args: Any, as_json: bool, **options: Any) -> None:
+        """Do the work; its errors become messages and exit codes."""
         names = ("stdout", "stderr", "settings", "pythonpath", "traceback", "verbosity", "skip_checks")
         given = {name: value for name, value in options.items() if name not in names}
         self.as_json = as_json
         self.colors = not given.pop("no_color", False) and (self.stdout.isatty() or given.pop("force_color", False))
         given.pop("force_color", None)
-        method: Callable[..., None] = getattr(self, f"do_{verb}")
         with _exit_codes():
-            method(**given)
+            self.report(**given)
+
+    def report(self, **options: Any) -> None:
+        """Each command has its own."""
+        raise NotImplementedError
 
     def say(self, message: str) -> None:
         """A message for people, on stderr; none where JSON was asked for."""
@@ -128,6 +115,36 @@ class VerbCommand(BaseCommand):
         Console(file=out, force_terminal=True, highlight=False).print(table)
 
 
+class VerbCommand(ReportCommand):
+    """A command of verbs: each is a method `do_<verb>`, which is given its options by keyword."""
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """One parser a verb."""
+        self.verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+        self.add_verbs()
+
+    def add_verbs(self) -> None:
+        """Each command adds its own."""
+        raise NotImplementedError
+
+    def verb(self, name: str, help: str, example: str) -> CommandParser:
+        """Add a verb; all of them take --json."""
+        parser: CommandParser = self.verbs.add_parser(
+            name,
+            help=help,
+            description=help,
+            epilog=f"example:\n  manage.py {example}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        super().add_arguments(parser)
+        return parser
+
+    def report(self, **options: Any) -> None:
+        """Call the verb's method."""
+        method: Callable[..., None] = getattr(self, f"do_{options.pop('verb')}")
+        method(**options)
+
+
 def fail(message: str, code: int = FAILED) -> NoReturn:
     """End the command with a message on stderr and an exit code."""
     raise CommandError(message, returncode=code)
@@ -150,28 +167,6 @@ def clean(text: str, *, one_line: bool = False) -> str:
     keep = "" if one_line else "\n\t"
     shown = "".join(c if c.isprintable() or c in keep else ascii(c)[1:-1] for c in redact(text))
     return shown.encode("utf-8", "backslashreplace").decode()
-
-
-def when(moment: datetime | None, now: datetime) -> str:
-    """A moment absolute and relative: `2026-05-01 12:00:00Z (3 min ago)`; empty for none."""
-    if moment is None:
-        return ""
-    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S}Z ({relative(moment, now)})"
-
-
-def relative(moment: datetime, now: datetime) -> str:
-    """How far a moment is off, in its largest unit: `in 5 s`, `3 min ago`.
-
-    >>> noon = datetime(2026, 5, 1, 12, tzinfo=UTC)
-    >>> relative(noon, datetime(2026, 5, 1, 14, 30, tzinfo=UTC))
-    '2 h ago'
-    """
-    seconds = (moment - now).total_seconds()
-    for size, unit in _UNITS:
-        if abs(seconds) >= size:
-            count = f"{int(abs(seconds) // size)} {unit}"
-            return f"in {count}" if seconds > 0 else f"{count} ago"
-    return "now"
 
 
 def natural(most: int) -> Callable[[str], int]:

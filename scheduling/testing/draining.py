@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from scheduling import clock, functions, lanes, limits, pauses, pools
 from scheduling.cluster import claims, executor, rescue, ticker, tokens, transitions
 from scheduling.cluster.claims import Lane
+from scheduling.cluster.retention import Retention
 from scheduling.models import Host, Job
 
 MOST = 100_000  # jobs of one drain: more is taken for a job that schedules itself for ever
@@ -18,8 +19,10 @@ MOST = 100_000  # jobs of one drain: more is taken for a job that schedules itse
 def drain() -> list[Job]:
     """Run all that is due now (crons' ticks too) and whatever that makes due, until quiet.
 
-    Gives the jobs in the order in which they last ran, as they are afterwards.
+    Gives the jobs in the order in which they last ran, as they are afterwards. Finished jobs whose time is over
+    (7 days, or the function's keep_for) are removed before.
     """
+    _forget()
     return _in_order(_drain()[0])
 
 
@@ -60,10 +63,21 @@ def _step(own: Host, due: Sequence[Lane], ran: dict[int, None], empty: dict[str,
     return False
 
 
+def _forget() -> None:
+    """Remove what has been kept for long enough, as running hosts do each minute."""
+    retention = Retention()
+    while retention.step():
+        pass
+
+
 def advance(seconds: float | timedelta) -> list[Job]:
-    """Move the clock on and run crons, retries and jobs in the order of their times. Needs testing.clock()."""
+    """Move the clock on and run crons, retries and jobs in the order of their times. Needs testing.clock().
+
+    Finished jobs whose time is over are removed when it begins and when it ends; those that ran are given all.
+    """
     if not clock.is_set():
         raise RuntimeError("no clock is in force: use `with testing.clock()`")
+    _forget()
     target = clock.now() + (seconds if isinstance(seconds, timedelta) else timedelta(seconds=seconds))
     ran, empty = _drain()
     while (due := _next_due(empty)) is not None and due <= target:
@@ -71,7 +85,9 @@ def advance(seconds: float | timedelta) -> list[Job]:
         more, empty = _drain()
         ran = {id: None for id in ran if id not in more} | more
     clock.set_time(target)
-    return _in_order(ran)
+    jobs = _in_order(ran)
+    _forget()
+    return jobs
 
 
 def _next_due(empty: float) -> datetime | None:

@@ -1,20 +1,23 @@
-"""The commands: jobs and crons."""
+"""The commands: jobs, crons and pools."""
 
 from __future__ import annotations
 
 import io
 import json
+import os
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.core.management import CommandError, call_command
 from django.test import modify_settings
 
-from scheduling import crons, retrier, scheduler, testing
+from scheduling import crons, pools, retrier, scheduler, testing
+from scheduling.cluster import rescue
 from scheduling.management import output
-from scheduling.models import Job, State
+from scheduling.models import Job, Pause, State
 from scheduling.testing.processes import until
 from tests.scheduling import work
+from tests.scheduling.claiming import take as take_one
 from tests.scheduling.second import Elsewhere, on_the_test_database
 from tests.scheduling.test_executor import take
 
@@ -118,6 +121,14 @@ def test_jobs_list_takes_few_queries(django_assert_max_num_queries):
         ("jobs", "show", "12345"),
         ("jobs", "cancel", "12345"),
         ("jobs", "retry", "12345"),
+        ("jobs", "explain", "12345"),
+        ("jobs", "pause", "--function", "nothing"),
+        ("jobs", "resume", "--function", "nothing"),
+        ("jobs", "pause", "--everything", "--until", "2020-01-01T00:00Z"),
+        ("pools", "pause", "nothing"),
+        ("pools", "resume", "nothing"),
+        ("pools", "set", "nothing", "--max", "3"),
+        ("pools", "set", "exchange", "--max", "-1"),
         ("crons", "run", "nothing"),
         ("crons", "pause", "nothing"),
         ("crons", "resume", "nothing"),
@@ -142,6 +153,12 @@ def test_unknown_names_and_ids_are_wrong_use(arguments):
         ("jobs", "list", "--limit", "-1"),
         ("jobs", "show", "twelve"),
         ("jobs", "cancel"),
+        ("jobs", "pause"),
+        ("jobs", "pause", "--everything", "--function", "work.noop"),
+        ("jobs", "pause", "--everything", "--until", "tomorrow"),
+        ("jobs", "pause", "--everything", "--until", "2030-01-01T00:00"),
+        ("pools", "set", "exchange"),
+        ("pools", "set", "exchange", "--max", "many"),
         ("crons", "run", "c", "--args", "[1]"),
         ("crons", "run", "c", "--args", "{nonsense"),
         ("crons", "preview", "--schedule", "60", "-n", "0"),
@@ -228,6 +245,74 @@ def test_jobs_tail_shows_nothing_of_the_past(drain):
     scheduler.now(work.noop)
     drain()
     assert run("jobs", "tail", "--seconds", "0")[0] == ""
+
+
+def test_jobs_explain(clock):
+    job = scheduler.run_after(60, work.noop)
+    out, err = run("jobs", "explain", str(job.id))
+    assert (out.splitlines()[0], err) == ("It is not due until 2026-05-01 12:01:00Z (in 1 min).", "")
+    assert as_json("jobs", "explain", str(job.id)) == {"id": job.id, "reasons": scheduler.explain(job)}
+
+
+def test_jobs_pause_and_resume_a_function(clock):
+    until = "2026-05-01T18:00+02:00"
+    out, err = run("jobs", "pause", "--function", "work.noop", "--reason", "moving house", "--until", until)
+    assert (out, err) == ("", "work.noop: paused\n")
+    pause = Pause.objects.get()
+    assert (pause.kind, pause.name, pause.reason) == ("function", "work.noop", "moving house")
+    assert pause.until == datetime(2026, 5, 1, 16, tzinfo=UTC)
+    assert as_json("jobs", "resume", "--function", "work.noop") == {"function": "work.noop", "state": "resumed"}
+    assert not Pause.objects.exists()
+    assert "is not paused" in refused(1, "jobs", "resume", "--function", "work.noop")
+
+
+def test_jobs_pause_and_resume_everything():
+    assert as_json("jobs", "pause", "--everything") == {"function": None, "state": "paused"}
+    assert Pause.objects.get().kind == "everything"
+    assert run("jobs", "resume", "--everything")[1] == "everything: resumed\n"
+    assert not Pause.objects.exists()
+
+
+# pools
+
+
+def test_pools_list(clock):
+    pools.define("exchange", 2)
+    pools.define("keyed", 1, key="n")
+    pools.pause("keyed", "it is down", START + timedelta(hours=1))
+    scheduler.now(work.noop, pool="exchange")
+    take_one(rescue.register(1, os.getpid()))
+    out, err = run("pools", "list")
+    header, first, second = out.splitlines()
+    assert header.split() == ["NAME", "STATE", "RUN", "OF", "FOR", "EACH", "NOTE"]
+    assert first.split() == ["exchange", "active", "1", "2"]
+    assert second.split()[:5] == ["keyed", "paused", "0", "1", "n"]
+    assert "until 2026-05-01 13:00:00Z (in 1 h) it is down" in second
+    assert err == "2 pools\n"
+    found = as_json("pools", "list")
+    assert [(pool["name"], pool["state"], pool["running"], pool["max_parallelism"]) for pool in found] == [
+        ("exchange", "active", 1, 2),
+        ("keyed", "paused", 0, 1),
+    ]
+    assert found[1]["paused_until"] == "2026-05-01T13:00:00+00:00"
+
+
+def test_pools_pause_and_resume():
+    pools.define("exchange")
+    assert as_json("pools", "pause", "exchange", "--reason", "it is down")["state"] == "paused"
+    assert Pause.objects.get().reason == "it is down"
+    assert run("pools", "resume", "exchange") == ("", "exchange: resumed\n")
+    assert not Pause.objects.exists()
+    assert "is not paused" in refused(1, "pools", "resume", "exchange")
+
+
+def test_pools_set_is_an_operators_change():
+    pools.define("exchange", 3)
+    assert as_json("pools", "set", "exchange", "--max", "7")["max_parallelism"] == 7
+    pools.define("exchange", 3)
+    assert pools.get("exchange").max_parallelism == 7, "kept until the code says something else"
+    pools.define("exchange", 4)
+    assert pools.get("exchange").max_parallelism == 4
 
 
 # crons

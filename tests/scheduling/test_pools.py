@@ -171,6 +171,16 @@ class TestTheBound:
         assert len(serve(host)) == 2
         assert scheduler.status(free.id) == "in_progress"
 
+    def test_a_full_pool_and_a_full_value_of_a_key_hold_up_no_other(self, host):
+        pools.define("one", 1)
+        pools.define("two", 1)
+        pools.define("keyed", 1, key="n")
+        calls = [Call(work.noop, pool="one"), Call(work.noop, {"n": 1}, pool="keyed")]
+        scheduler.bulk(calls)
+        assert len(serve(host)) == 2
+        scheduler.bulk([*calls, Call(work.noop, pool="two"), Call(work.noop, {"n": 2}, pool="keyed")])
+        assert {claim.args for claim in serve(host)} == {"{}", '{"n":2}'}
+
     def test_with_a_key_each_value_has_a_bound_of_its_own(self, host):
         pools.define("exchange", 1, key="n")
         jobs = scheduler.bulk([Call(work.noop, {"n": n}, pool="exchange") for n in (1, 1, 2, 2, 2)])

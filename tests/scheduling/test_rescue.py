@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 
 import pytest
-from django.db import connection, transaction  # noqa: F401 - connection is read by the marks
+from django.db import connection, transaction
 
 from scheduling import Retry, action, functions, mutation, scheduler
 from scheduling.cluster import process, rescue, transitions
@@ -123,6 +124,24 @@ def test_a_host_that_stops_fails_begun_actions_without_a_policy_and_gives_back_a
     assert found[0].error == "host was stopped"
     (told,) = Job.objects.filter(name="work.told")
     assert told.args == {"run_id": str(begun.id), "result": {"type": "failed", "error": "host was stopped"}}
+
+
+def test_a_host_says_what_it_can_run(settings):
+    host = rescue.register(1, os.getpid())
+    assert host.functions == functions.names()
+    assert host.pools is None
+    settings.SCHEDULING = {"pools": ["a", "default"]}
+    assert rescue.register(1, os.getppid()).pools == ["a", "default"]
+
+
+def test_a_host_says_how_far_its_clock_is_off(own, monkeypatch):
+    assert abs(own.clock_ahead) < 1
+    real = time.time
+    monkeypatch.setattr(time, "time", lambda: real() - 40)
+    assert rescue.beat(own.pk)
+    own.refresh_from_db()
+    on_postgresql = connection.vendor == "postgresql"
+    assert round(own.clock_ahead) == (-40 if on_postgresql else 0)
 
 
 @pytest.mark.parametrize("code", [-35, -9, 1])

@@ -15,7 +15,11 @@ from tests.scheduling import work
 
 pytestmark = pytest.mark.django_db
 
-INSIDE = {crons: {"declarations", "sync", "describe"}, pools: {"sync", "key_of"}, limits: {"sync", "require"}}
+INSIDE = {
+    crons: {"declarations", "sync", "describe", "edited"},
+    pools: {"sync", "key_of", "declares"},
+    limits: {"sync", "require", "declares", "exists"},
+}
 """What is public for the rest of the app, and no verb of the contract."""
 NAMES = {(scheduler, "wait"): "await_"}
 """A twin whose name would be a keyword."""

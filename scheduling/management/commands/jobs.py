@@ -1,4 +1,4 @@
-"""`manage.py jobs`: look at jobs, cancel them, run them again, follow them."""
+"""`manage.py jobs`: look at jobs, cancel them, run them again, follow them; pause and resume functions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 from scheduling import functions, scheduler
 from scheduling.cluster.errors import last_line
 from scheduling.exceptions import NotFound, SchedulingError
-from scheduling.management.output import VerbCommand, fail, natural, present, when
+from scheduling.management.output import VerbCommand, fail, moment, natural, present, when
 from scheduling.models import Attempt, Cron, Job, State
 from scheduling.models.job import JobQuerySet
 from scheduling.redaction import redact
@@ -63,16 +63,21 @@ class Command(VerbCommand):
   manage.py jobs show 12
   manage.py jobs cancel 12 13
   manage.py jobs retry 12 --json
+  manage.py jobs explain 12
+  manage.py jobs pause --function markets.sync_markets --reason "exchange is down" --until 2026-05-01T18:00Z
+  manage.py jobs resume --function markets.sync_markets
   manage.py jobs tail --function markets.sync_markets"""
 
     def add_verbs(self) -> None:
-        """list, show, cancel, retry, tail."""
+        """list, show, explain, cancel, retry, tail, pause, resume."""
         number = natural(2**63 - 1)
         verb = self.verb("list", "List jobs, the newest first.", "jobs list --state pending --function app.work")
         verb.add_argument("--state", choices=State.values, help="only those in this state")
         _add_filters(verb)
         verb.add_argument("--limit", type=natural(10_000), default=20, metavar="N", help="at most (default: 20)")
         verb = self.verb("show", "Show a job with its attempts, result, error and log.", "jobs show 12 --json")
+        verb.add_argument("id", type=number, metavar="ID")
+        verb = self.verb("explain", "Say why a job is not running, or what became of it.", "jobs explain 12")
         verb.add_argument("id", type=number, metavar="ID")
         verb = self.verb("cancel", "Cancel jobs: pending ones never run, running ones are ended.", "jobs cancel 12 13")
         verb.add_argument("ids", type=number, nargs="+", metavar="ID")
@@ -82,6 +87,13 @@ class Command(VerbCommand):
         verb = self.verb("tail", "Follow jobs as they start and end, until Ctrl-C.", "jobs tail --seconds 60 --json")
         _add_filters(verb)
         verb.add_argument("--seconds", type=float, metavar="S", help="stop after so many seconds")
+        example = 'jobs pause --everything --reason "moving house"'
+        verb = self.verb("pause", "Start no more jobs of a function, or of any.", example)
+        _add_what(verb)
+        verb.add_argument("--reason", default="", help="shown to whoever looks at it")
+        verb.add_argument("--until", type=moment, metavar="TIME", help="when it ends by itself (default: resume)")
+        verb = self.verb("resume", "Start the jobs of a function, or all, again.", "jobs resume --everything")
+        _add_what(verb)
 
     def do_list(self, state: str | None, function: str | None, cron: str | None, limit: int) -> None:
         """The newest jobs that fit."""
@@ -116,6 +128,14 @@ class Command(VerbCommand):
                     self.print_lines(f"  {title}:", *(f"    {line}" for line in text.splitlines()))
         if job.error and not attempts:
             self.print_lines("", f"error: {job.error}")
+
+    def do_explain(self, id: int) -> None:
+        """The weightiest reason first."""
+        reasons = scheduler.explain(id)
+        if self.as_json:
+            self.print_json({"id": id, "reasons": reasons})
+        else:
+            self.print_lines(*reasons)
 
     def do_cancel(self, ids: list[int], interrupt: bool) -> None:
         """All that are known, or none."""
@@ -154,6 +174,28 @@ class Command(VerbCommand):
                 else:
                     at = job.finished_at or job.started_at or present()
                     self.print_lines(f"{at:%H:%M:%S} {event:11} #{job.pk}.{job.attempt} {job.name} {_brief(job)}")
+
+    def do_pause(self, function: str | None, everything: bool, reason: str, until: datetime | None) -> None:
+        """Until it is resumed, or until its time has come."""
+        scheduler.pause(function, reason, until, everything=everything)
+        self._tell(function, "paused")
+
+    def do_resume(self, function: str | None, everything: bool) -> None:
+        """At once, on all hosts."""
+        if not scheduler.resume(function, everything=everything):
+            fail(f"{function or 'everything'} is not paused")
+        self._tell(function, "resumed")
+
+    def _tell(self, function: str | None, done: str) -> None:
+        if self.as_json:
+            self.print_json({"function": function, "state": done})
+        self.say(f"{function or 'everything'}: {done}")
+
+
+def _add_what(verb: Any) -> None:
+    what = verb.add_mutually_exclusive_group(required=True)
+    what.add_argument("--function", metavar="NAME", help="the jobs of this function")
+    what.add_argument("--everything", action="store_true", help="all jobs, and the crons' ticks")
 
 
 def _add_filters(verb: Any) -> None:

@@ -1,0 +1,149 @@
+"""Removes what has been kept for long enough: finished jobs, rows of limits that are full, hosts of long ago.
+
+A step is one small transaction, so that the pusher, which makes them, is never held up. Any number of hosts may do
+so at once: each row is removed by whoever has it locked. Pending jobs stay for ever.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from functools import partial
+
+from django.db import transaction
+
+from scheduling import clock, functions
+from scheduling.buckets import since_1970
+from scheduling.cluster.errors import is_transient
+from scheduling.conf import conf
+from scheduling.models import Host, Job, LimitLevel, PastAttempt
+
+logger = logging.getLogger("scheduling")
+
+KEEP = timedelta(days=7)  # where a function does not say keep_for
+BATCH = 1000  # rows in one step
+EVERY = 60.0  # seconds from the end of a round to the next
+BETWEEN = 1.0  # seconds between two steps of one round
+ANEW = 86400.0  # seconds after which a round begins at the oldest again, for what it had to leave there
+SLACK = timedelta(days=1)  # by so much a clock may have been wrong where two times are compared
+
+# When a level is full again by its rate, in microseconds since 1970; in floats, as it may be far away
+FULL_LEVELS = """
+DELETE FROM scheduling_limitlevel WHERE id > %s AND id <= %s AND taken_at < %s AND (
+    SELECT since + (1.0 * (shard_capacity - tokens) / refill + 1) * every FROM scheduling_limit WHERE id = limit_id
+) < %s
+"""
+
+
+def remove(jobs: Sequence[int], *, wait: bool = True) -> int:
+    """Remove finished jobs with their attempts, in one transaction, and give how many there were.
+
+    What somebody has locked is waited for, or (without `wait`) left.
+    """
+    if not jobs:
+        return 0
+    with transaction.atomic(using=conf().database):
+        rows = Job.objects.finished().filter(pk__in=jobs).order_by("pk").select_for_update(skip_locked=not wait)
+        ours = list(rows.values_list("pk", flat=True))
+        PastAttempt.objects.filter(job_id__in=ours).delete()
+        gone = Job.objects.filter(pk__in=ours)
+        gone._raw_delete(gone.db)
+    return len(ours)
+
+
+class Retention:
+    """Rounds of removal, each from where the last one ended: what is kept for longer is not walked over again."""
+
+    def __init__(self) -> None:
+        self._next = 0.0
+        self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        self._anew = time.monotonic() + ANEW
+        self._left: list[Callable[[], bool]] = []  # what this round has still to do; each says whether it is done
+        self._ended: tuple[datetime, int] | None = None  # (finished_at, id) up to which jobs have been looked at
+        self._after: dict[str, int] = {}  # the same as an id, of each function with a time of its own
+        self._level = 0  # the same of the rows of limits
+
+    def turn(self) -> None:
+        """Make a step if it is time for one; it raises nothing but the database's own failures."""
+        if time.monotonic() < self._next:
+            return
+        self._next = time.monotonic() + EVERY
+        try:
+            more = self.step()
+        except Exception as error:
+            if is_transient(error):
+                raise
+            logger.exception("retention.failed")
+            self._left = self._left[1:]  # the others are to have their turn
+            more = bool(self._left)
+        if more:
+            self._next = time.monotonic() + BETWEEN
+
+    def step(self) -> bool:
+        """Remove at most one batch; gives whether this round has more to do."""
+        if not self._left:
+            if time.monotonic() > self._anew:
+                self._begin_anew()
+            own = [partial(self._jobs_of, name, keep) for name, keep in own_times().items()]
+            self._left = [self._jobs, *own, self._levels, _hosts]
+        if self._left[0]():
+            self._left.pop(0)
+        return bool(self._left)
+
+    def _jobs(self) -> bool:
+        """Jobs of functions that say nothing, in the order in which they ended."""
+        jobs = Job.objects.filter(finished_at__lt=clock.now() - KEEP).order_by("finished_at", "pk")
+        if self._ended is not None:
+            at, id = self._ended
+            jobs = jobs.filter(finished_at__gte=at).exclude(finished_at=at, pk__lte=id)
+        some = list(jobs.values_list("finished_at", "pk", "name")[:BATCH])
+        spared = _not_ours()
+        remove([pk for _at, pk, name in some if name not in spared], wait=False)
+        if some and some[-1][0]:
+            self._ended = some[-1][0], some[-1][1]
+        return len(some) < BATCH
+
+    def _jobs_of(self, name: str, keep: timedelta) -> bool:
+        """Jobs of a function with a time of its own, in order of scheduling."""
+        before = clock.now() - keep
+        jobs = Job.objects.filter(name=name, pk__gt=self._after.get(name, 0)).order_by("pk")
+        some = list(jobs.values_list("pk", "finished_at", "created_at")[:BATCH])
+        remove([pk for pk, finished_at, _ in some if finished_at and finished_at < before], wait=False)
+        done = len(some) < BATCH or some[-1][2] >= before  # what was scheduled later has ended later
+        self._after[name] = 0 if done else some[-1][0]
+        return done
+
+    def _levels(self) -> bool:
+        """Rows of limits that have been full for a day: a key without a row is full."""
+        rows = LimitLevel.objects.filter(pk__gt=self._level).order_by("pk").values_list("pk", flat=True)[:BATCH]
+        last = max(rows, default=0)
+        before = since_1970(clock.now() - SLACK)
+        with clock.database().cursor() as cursor:
+            cursor.execute(FULL_LEVELS, [self._level, last, before, before])
+        self._level = last
+        return True  # the others next time
+
+
+def own_times() -> dict[str, timedelta]:
+    """How long the jobs of those functions are kept that say so."""
+    every = map(functions.get, functions.names())
+    return {function.name: function.options.keep_for for function in every if function.options.keep_for is not None}
+
+
+def _not_ours() -> set[str]:
+    """Functions with a time of their own, and those that only other hosts know: they may have one."""
+    elsewhere = {name for host in Host.objects.running() for name in host.functions}
+    return own_times().keys() | (elsewhere - set(functions.names()))
+
+
+def _hosts() -> bool:
+    """Hosts of long ago that no job names: all jobs that are left were scheduled after their end."""
+    oldest = Job.objects.order_by("pk").values_list("created_at", flat=True).first()
+    now = clock.now()
+    before = min(now - KEEP, (oldest or now) - SLACK)
+    Host.objects.filter(pk__in=Host.objects.filter(ended_at__lt=before).values("pk")[:BATCH]).delete()
+    return True
