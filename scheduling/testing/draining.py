@@ -18,7 +18,8 @@ MOST = 100_000  # jobs of one drain: more is taken for a job that schedules itse
 def drain() -> list[Job]:
     """Run all that is due now (crons' ticks too) and whatever that makes due, until quiet.
 
-    Gives the jobs in the order in which they last ran, as they are afterwards.
+    Gives the jobs in the order in which they last ran, as they are afterwards. Works inside a test's transaction.
+    RuntimeError after 100,000 jobs.
     """
     return _in_order(_drain()[0])
 
@@ -61,7 +62,10 @@ def _step(own: Host, due: Sequence[Lane], ran: dict[int, None], empty: dict[str,
 
 
 def advance(seconds: float | timedelta) -> list[Job]:
-    """Move the clock on and run crons, retries and jobs in the order of their times. Needs testing.clock()."""
+    """Move the clock on by seconds or a timedelta and run crons, retries and jobs in the order of their times.
+
+    Gives the jobs that ran, as drain() does. RuntimeError outside of testing.clock().
+    """
     if not clock.is_set():
         raise RuntimeError("no clock is in force: use `with testing.clock()`")
     target = clock.now() + (seconds if isinstance(seconds, timedelta) else timedelta(seconds=seconds))
