@@ -18,6 +18,14 @@ from tests.docs.test_snippets import ROOT
 pytestmark = [pytest.mark.processes, pytest.mark.skipif(os.environ.get("TEST_DB") == "postgres", reason="on SQLite")]
 
 STEPS = re.compile(r"^```(python|console)\n((?s:.*?))^```$", re.MULTILINE)
+LOOK = """
+from django.contrib.auth.models import User
+from django.test import Client
+browser = Client(HTTP_HOST="localhost")
+browser.force_login(User.objects.create_superuser("me"))
+for page in ("", "scheduling/job/", "scheduling/job/1/change/", "scheduling/cron/"):
+    assert browser.get(f"/admin/{page}", follow=True).status_code == 200, page
+"""
 NOT_HERE = ("python3 -m venv", "pip install", "createsuperuser", "runserver")  # installed already; would wait
 
 
@@ -84,5 +92,6 @@ def test_following_it_leads_where_it_says(follower):
     wanted = {(f"shop.{name}", "success") for name in ("place_order", "send_receipt", "count_orders")}
     until(lambda: wanted <= set(follower.jobs()), 20, lambda: (follower.folder / "cluster.log").read_text())
     assert [name for name, _state in follower.jobs()].count("shop.place_order") == 1
+    follower.run(f"python manage.py shell -c '{LOOK}'")
     follower.cluster.send_signal(signal.SIGINT)
     assert follower.cluster.wait(40) == 0
