@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DB ?= sqlite
 
-.PHONY: help setup demo test test-sqlite test-postgres check format clean
+.PHONY: help setup demo test test-sqlite test-postgres check format docs clean
 .DEFAULT_GOAL := help
 
 help: ## what there is
@@ -35,6 +35,9 @@ check: $(VENV)/installed ## linters, types, migrations, and Django's checks on p
 format: $(VENV)/installed ## put the code in its form
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: $(VENV)/installed ## write docs/reference/ from the code's docstrings
+	@SECRET_KEY=docs $(BIN)/python docs/build.py
 
 clean: ## remove .venv and what the demo and the tests left
 	rm -rf $(VENV) .demo .pytest_cache .mypy_cache .ruff_cache

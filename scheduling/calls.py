@@ -1,4 +1,23 @@
-"""From a call as people write it to the row that is inserted: the one place where options are checked."""
+"""From a call as people write it to the row that is inserted: the one place where options are checked.
+
+All verbs that schedule take a registered function, or its name, its arguments as JSON by keyword, at most 8 MiB, and
+these options, of which None is as good as nothing said:
+
+    run_at       an aware datetime; in the past: at once (bulk and retrier only)
+    run_after    seconds or a timedelta from the statement, up to a century (bulk and retrier only)
+    priority     -100 to 100, higher is claimed first; default: the function's
+    retry        a Retry, True for the default one, False for none; default: the function's
+    timeout      seconds or a timedelta that each attempt may run; default: the function's
+    pool         the name of a pool, "" for none; default: the function's
+    rate_limit   the name of a limit, or a RateLimit; default: the function's
+    expires      seconds, a timedelta or an aware datetime: not begun by then, it is canceled as "expired"
+    on_complete  a mutation that is told the end, exactly once, with what it takes of run_id, result and context
+    context      any JSON value, for on_complete
+    key          text of 1 to 200 characters that names this work among that of its function
+    key_mode     "keep" (default), "replace", "debounce", "throttle" or "keep_last"
+    window       seconds or a timedelta, with key_mode="throttle"
+    max_wait     seconds or a timedelta, with key_mode="debounce"
+"""
 
 from __future__ import annotations
 

@@ -22,11 +22,11 @@ class Conf(BaseModel):
     database: str = "default"
     """Alias of the database that holds the jobs."""
     poll_seconds: float = Field(default=0.2, gt=0, le=5)
-    """PostgreSQL: the longest wait between two looks for due work."""
+    """PostgreSQL: the longest wait between two looks for due work, in seconds."""
     sqlite_poll_seconds: float = Field(default=0.02, gt=0, le=5)
     """SQLite: the same; a look is one indexed read of about 0.1 ms."""
     beat_seconds: float = Field(default=5, gt=0)
-    """How often a host writes that it lives (PostgreSQL)."""
+    """PostgreSQL: how often a host writes that it lives, in seconds."""
     host_dead_after: float = Field(default=20, ge=2)
     """Seconds without a beat after which another host takes a host's jobs."""
     shutdown_grace: float = Field(default=30, ge=0)
@@ -40,9 +40,9 @@ class Conf(BaseModel):
     max_bytes: int = 1 << 20
     """The most that a result, or a context, may take as JSON."""
     max_argument_bytes: int = 8 << 20
-    """The most that one job's arguments may take as JSON."""
+    """The most that one job's arguments may take as JSON, in bytes."""
     log_bytes: int = 64 << 10
-    """How much of an attempt's log is kept: its last bytes."""
+    """How many bytes of an attempt's log are kept: its last ones."""
     late_ticks: int = Field(default=1000, ge=1)
     """The most missed ticks that catch_up="all" makes up for."""
 

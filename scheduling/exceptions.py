@@ -12,8 +12,12 @@ SchedulingError
 ├── LimitImpossible      more tokens are asked for than a rate limit can ever give
 └── RateLimited          refused by a rate limit, where the call asked for an error
 
-Permanent, RetryAfter    raised by a function's own body to steer its retries
-JobCanceled, JobTimeout  raised inside a running body from outside; no `except Exception` swallows them
+Outside of that tree:
+
+    Permanent    raised by a function's own body: do not try again
+    RetryAfter   raised by a function's own body: the next attempt waits just so long
+    JobCanceled  raised inside a running body, which has been canceled; no `except Exception` swallows it
+    JobTimeout   raised inside a running body, which has run for longer than it may; nor this one
 """
 
 from __future__ import annotations
@@ -81,8 +85,8 @@ class Permanent(Exception):
 class RetryAfter(Exception):
     """Raised by a function's body: a failure after which the next attempt waits just this long.
 
-    The wait is used as it is, without jitter, and is at most 24 h. Without a retry policy, or when the
-    policy's failures are used up, it is a failure like another.
+    The wait, in seconds or a timedelta, is used as it is, without jitter, and is at most 24 h. Without a retry
+    policy, or when the policy's failures are used up, it is a failure like another. ValueError for a wait below 0.
     """
 
     def __init__(self, seconds: float | timedelta, message: str = "") -> None:
@@ -101,4 +105,4 @@ class JobCanceled(KeyboardInterrupt):
 
 
 class JobTimeout(KeyboardInterrupt):
-    """The attempt has run for longer than its timeout."""
+    """The attempt has run for longer than its timeout: a failure, tried again where the policy says so."""

@@ -183,7 +183,11 @@ def query(body: Body, /) -> Function: ...
 @overload
 def query(*, name: str | None = None, description: str = "") -> Callable[[Body], Function]: ...
 def query(body: Body | None = None, /, *, name: str | None = None, description: str = "") -> Any:
-    """Register a function that only reads: it runs in a read-only transaction, where a write raises."""
+    """Register a function that only reads: it runs in a read-only transaction, where a write raises.
+
+    It is called directly, never scheduled. Its name is `app_label.function` unless `name` says otherwise.
+    AlreadyExists where another function has that name.
+    """
     return _decorate("query", body, name, Options(description=description))
 
 
@@ -195,7 +199,9 @@ def mutation(body: Body | None = None, /, *, name: str | None = None, **options:
     """Register a function that writes: exactly once.
 
     Its writes and its `success` commit together. The body itself may run more than once and must have no
-    other effects. Options: see scheduling.options.Options.
+    other effects. It is run again by itself after errors of the database and deaths of its process, which are
+    no attempts; an error of its own fails it, unless `retry` says otherwise.
+    Takes the options of Options; InvalidOption for another. AlreadyExists where another function has its name.
     """
     return _decorate("mutation", body, name, Options.of(options))
 
@@ -207,7 +213,8 @@ def action(*, name: str | None = None, **options: Any) -> Callable[[Body], Funct
 def action(body: Body | None = None, /, *, name: str | None = None, **options: Any) -> Any:
     """Register a function with effects outside the database: at most once, or with `retry` at least once.
 
-    It runs outside a transaction; its start is committed before its body. Options: see scheduling.options.Options.
+    It runs outside a transaction; its start is committed before its body. Only actions may be `async def`.
+    Takes the options of Options; InvalidOption for another. AlreadyExists where another function has its name.
     """
     return _decorate("action", body, name, Options.of(options))
 

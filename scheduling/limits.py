@@ -1,7 +1,7 @@
 """Rate limits: tokens that come at a rate, shared by all hosts, taken before the work.
 
-limits.define("opinion_api", TokenBucket(rate=60, period=60))
-if not limits.take("opinion_api"): …
+    limits.define("opinion_api", TokenBucket(rate=60, period=60))
+    if not limits.take("opinion_api"): …
 
 A take is part of the caller's transaction: rolled back, it has taken nothing; until it ends, other takes of
 the same key wait for its lock. So take tokens in actions, or last in a short transaction.
@@ -149,7 +149,10 @@ def take(
 def check(
     name: str, key: str | int | None = None, count: float = 1, reserve: bool = False, throws: bool = False
 ) -> Taken:
-    """What take() would answer now; it never writes, and promises nothing. Raises as take() does."""
+    """What take() would answer now; it never writes, and promises nothing.
+
+    Raises LimitImpossible, NotFound, InvalidOption and (with `throws`) RateLimited as take() does.
+    """
     call = statements.taking(name, _key(key), buckets.asked(count), reserve=reserve)
     return _answer(name, _judge(call, _look(name, call.key), count), throws)
 
@@ -167,7 +170,7 @@ def reset(name: str, key: str | int | None = None, *, everything: bool = False) 
     """Make a key full again (None: what is taken without a key), or with `everything` all keys of a limit.
 
     Gives how many rows were removed. `everything` goes in transactions of 1,000 rows (one, inside a
-    transaction of the caller's). Raises NotFound for an unknown limit.
+    transaction of the caller's). Raises NotFound for an unknown limit, InvalidOption for a key and everything.
     """
     if everything and key is not None:
         raise InvalidOption("reset takes a key or everything=True, not both")

@@ -24,9 +24,10 @@ class Options:
     """How a function runs unless a call says otherwise."""
 
     retry: Retry | None = None
-    """The policy by which failures are tried again; None: an action runs at most once."""
+    """The policy by which failures are tried again (True: the default one); None: an action runs at most once."""
     timeout: timedelta | None = None
-    """How long one attempt may run, from its body's start; None: as long as it likes (5 s for a mutation on SQLite)."""
+    """How long one attempt may run, from its body's start, in seconds or a timedelta, up to 366 days. None: as
+    long as it likes (a mutation on SQLite: 5 s)."""
     priority: int = 0
     """From -100 to 100; higher is claimed first."""
     pool: str = ""
@@ -34,7 +35,7 @@ class Options:
     rate_limit: RateLimit | None = None
     """The limit of which each attempt takes tokens before it begins; a text is the limit's name."""
     max_crashes: int = 3
-    """A job that ends its worker's process this many times is failed."""
+    """A job that ends its worker's process this many times is failed; 1 to 1,000."""
     keep_for: timedelta | None = None
     """How long its finished jobs are kept, in seconds or a timedelta; None: 7 days."""
     description: str = ""

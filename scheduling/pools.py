@@ -86,7 +86,7 @@ def declares(name: str) -> bool:
 def pause(name: str, reason: str = "", until: datetime | None = None) -> None:
     """Start no more of a pool's jobs, on any host, until it is resumed or `until` (an aware datetime) has come.
 
-    Those that run end. NotFound for an unknown pool.
+    Those that run end. NotFound for an unknown pool, InvalidOption for an `until` that has passed or is naive.
     """
     pauses.pause(Paused.POOL, get(name).name, reason, until)
 

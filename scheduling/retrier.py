@@ -47,7 +47,9 @@ def run(
 ) -> Job:
     """Run a function at least once, until it succeeds or has failed max_failures times more than once.
 
-    Durations are seconds or timedelta. on_complete is a mutation that is told the end, exactly once.
+    Durations are seconds or timedelta; the policy is that of Retry. on_complete is a mutation that is told the
+    end, exactly once, and `context` is passed on to it. `run_after` or `run_at` put off the first attempt.
+    Raises InvalidArguments, InvalidOption or NotFound at the call; then nothing is scheduled.
     """
     policy = Retry(
         initial_backoff=initial_backoff,

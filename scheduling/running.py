@@ -117,7 +117,11 @@ class Context:
         return current.canceled
 
     def progress(self, done: float, total: float | None = None, note: str = "") -> None:
-        """Say how far the work is, for people to see. Written at most twice a second, and the last (done = total)."""
+        """Say how far the work is, for people to see. Written at most twice a second, and the last (done = total).
+
+        `note` is cut to 200 characters, and secrets are taken out. Of a mutation nothing is written, as nobody
+        would see it before its end.
+        """
         current = _current.get()
         if current is None or not current.writes:
             return

@@ -30,7 +30,7 @@ FIRST_LOOK, LONGEST_LOOK = 0.01, 0.25  # seconds between two looks of wait()
 
 
 def now(fn: Function | str, args: Mapping[str, Any] | None = None, **options: Any) -> Job:
-    """Schedule a function to run as soon as this transaction commits: run_after(0, …)."""
+    """Schedule a function to run as soon as this transaction commits: run_after(0, …), which says what it raises."""
     return run_after(0, fn, args, **options)
 
 
@@ -39,15 +39,18 @@ def run_after(
 ) -> Job:
     """Schedule a function to run `delay` (seconds or a timedelta, 0 or more) after this statement.
 
-    Options: key, key_mode, window, max_wait (see scheduling.keys), priority, retry, timeout, on_complete,
-    context, expires (seconds from now, or a time: not begun by then, it is canceled as "expired").
-    Raises InvalidArguments, InvalidOption or NotFound at the call; then nothing is scheduled.
+    Options: see scheduling.calls. The job is there if and only if the caller's transaction commits.
+    Raises InvalidArguments, InvalidOption or NotFound at the call; then nothing is scheduled. Inside a function
+    that runs it raises ScheduleLimitExceeded past 1,000 calls or 8 MiB of arguments.
     """
     return _schedule(Call(fn, args, **options, run_after=calls.delay_seconds(delay)))
 
 
 def run_at(when: datetime, fn: Function | str, args: Mapping[str, Any] | None = None, **options: Any) -> Job:
-    """Schedule a function for a time (aware); one in the past runs at once, and keeps the time asked for."""
+    """Schedule a function for a time (aware); one in the past runs at once, and keeps the time asked for.
+
+    InvalidOption for a naive time; else as run_after().
+    """
     if when is None:
         raise InvalidOption("run_at takes an aware datetime, not None")
     return _schedule(Call(fn, args, **options, run_at=when))
@@ -56,7 +59,8 @@ def run_at(when: datetime, fn: Function | str, args: Mapping[str, Any] | None = 
 def bulk(jobs: Sequence[Call]) -> list[Job]:
     """Schedule many calls in one statement; each takes run_at= or run_after= beside the other options.
 
-    All are scheduled in their order, or none. Those with a key take a statement or two each.
+    All are scheduled in their order, or none. Those with a key take a statement or two each. Gives the jobs in the
+    order of the calls. Raises InvalidArguments, InvalidOption, NotFound or ScheduleLimitExceeded as run_after() does.
     """
     prepared = [calls.prepare(call) for call in jobs]
     _count([new for new, _key in prepared])  # before the transaction, which may be the caller's, can be broken
@@ -131,7 +135,7 @@ def reschedule(job: Job | int, run_at: datetime) -> bool:
 def cleanup(older_than: float | timedelta, states: Sequence[str] = FINAL, fn: Function | str | None = None) -> int:
     """Remove jobs that ended longer ago than `older_than` (seconds or a timedelta), with their attempts.
 
-    1,000 in a transaction, oldest first; gives how many there were.
+    1,000 in a transaction, oldest first; gives how many there were. InvalidOption for a state that is not final.
     """
     if not set(states) <= set(FINAL):
         raise InvalidOption(f"only finished jobs are removed: states are of {', '.join(FINAL)}")
@@ -150,6 +154,7 @@ def pause(
     """Start no more jobs of a function, or (everything=True) of any, on any host; crons stand still with everything.
 
     What runs ends, what waits stays pending. It ends with resume(), or by itself at `until` (an aware datetime).
+    Raises InvalidOption for an `until` that has passed or is naive, NotFound for an unknown function.
     """
     pauses.pause(*_what(fn, everything), reason, until)
 
@@ -168,7 +173,7 @@ def get(id: int | str) -> Job:
 
 
 def status(id: int | str) -> str:
-    """The state of a job: pending, in_progress, success, failed, canceled or skipped."""
+    """The state of a job: pending, in_progress, success, failed, canceled or skipped; NotFound for an unknown id."""
     return str(get(id).state)
 
 
@@ -182,7 +187,7 @@ def explain(job: Job | int) -> list[str]:
 
 
 def pending(fn: Function | str | None = None) -> JobQuerySet:
-    """The pending jobs, of one function or of all."""
+    """The pending jobs, of one function or of all: a queryset. NotFound for an unknown function."""
     jobs = Job.objects.pending()
     return jobs if fn is None else jobs.filter(name=functions.get(fn).name)
 
@@ -201,7 +206,11 @@ def wait(job: Job | int, timeout: float | timedelta) -> Job:
 
 
 def retry(job: Job | int) -> Job:
-    """Run a finished job again, as a new job with the same arguments that points to the old one (`retry_of`)."""
+    """Run a finished job again, as a new job with the same arguments that points to the old one (`retry_of`).
+
+    The old job stays as it is. NotFinished for one that has not ended, NotFound for an unknown one,
+    InvalidArguments where its function no longer takes the arguments.
+    """
     old = get(_key(job))
     if not old.is_final:
         raise NotFinished(f"{old} is {old.state}: only a finished job is run again")

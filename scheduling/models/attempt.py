@@ -32,7 +32,15 @@ class PastAttempt(models.Model):
 
 
 class Attempt(models.Model):
-    """One attempt: when, how long, where, and what came of it. Read only: it is a view."""
+    """One attempt: when, how long, where, and what came of it. Read only: it is a view.
+
+    number       from 1
+    started_at   when its body began; None: it was claimed, and has not begun
+    finished_at  None: it has not ended
+    host         the host that ran it, and `process` the worker's process id there
+    error        with its traceback; "" for none
+    log          what it logged: the last 64 KiB, without secrets
+    """
 
     id = models.CharField(primary_key=True, max_length=40)
     job = models.ForeignKey(Job, on_delete=models.DO_NOTHING, related_name="attempts")

@@ -20,7 +20,15 @@ if TYPE_CHECKING:
 
 
 class State(models.TextChoices):
-    """The states of a job; the last four are final."""
+    """The states of a job; the last four are final.
+
+    pending      waits for its time, a worker, a place in its pool, a token, or its next attempt
+    in_progress  claimed by a host; `started_at` is when its body began
+    success      its result is stored
+    failed       its error is stored, and it is not tried again
+    canceled     by somebody, or "expired"; what came of it afterwards was dropped
+    skipped      ticks of a cron that did not run; `result` says how many
+    """
 
     PENDING = "pending"
     IN_PROGRESS = "in_progress"
@@ -60,7 +68,27 @@ class JobQuerySet(models.QuerySet["Job"]):
 
 
 class Job(models.Model):
-    """One piece of work: what to run, when, and what came of it."""
+    """One piece of work: what to run, when, and what came of it.
+
+    It is read, and steered by the scheduler's verbs: a save() is refused. Of its columns these are public:
+
+        id           a positive integer
+        name         the registered function
+        args         its arguments by keyword, checked and coerced
+        state        see State
+        run_at       when it is due; between attempts, when the next one is
+        priority     -100 to 100
+        key          None: it has none
+        created      on what a scheduling call gives back: False where the key's job was there already
+        attempt      the number of the attempt that runs or ran last; 0: none has begun
+        started_at   when the last attempt's body began
+        finished_at  when the job ended; None: it has not
+        result       what the function gave back, as JSON; None where it did not succeed
+        error        the last attempt's, with its traceback; "" after a success
+        log          what the last attempt logged: its last 64 KiB, without secrets
+        progress     {"done", "total", "note"} as last said, or None
+        attempts     all attempts, the last one too: see Attempt
+    """
 
     name = models.CharField(max_length=200, help_text="The registered function.")
     args = JSONText(default=dict)

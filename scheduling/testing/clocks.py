@@ -19,7 +19,10 @@ class Clock:
 
     @contextmanager
     def __call__(self, start: datetime | None = None, crons: Sequence[str] = ()) -> Iterator[Clock]:
-        """Stop the clock at `start` (an aware datetime; the present by default) until the block ends."""
+        """Stop the clock at `start` (an aware datetime; the present by default) until the block ends.
+
+        `crons` are the names of declared crons that are to tick. ValueError for a naive start.
+        """
         if start is not None and start.utcoffset() is None:
             raise ValueError(f"a clock starts at an aware datetime (with a time zone), not {start!r}")
         before = (app_clock.now() if app_clock.is_set() else None, ticker.only_declared)
@@ -36,7 +39,10 @@ class Clock:
         return app_clock.now()
 
     def jump(self, seconds: float | timedelta) -> datetime:
-        """Move the clock on; nothing runs meanwhile, as in an outage. Gives the new time."""
+        """Move the clock on by seconds or a timedelta; nothing runs meanwhile, as in an outage. Gives the new time.
+
+        RuntimeError where no clock is in force.
+        """
         if not app_clock.is_set():
             raise RuntimeError("no clock is in force: use `with testing.clock()`")
         moment = app_clock.now() + (seconds if isinstance(seconds, timedelta) else timedelta(seconds=seconds))
@@ -49,7 +55,10 @@ clock = Clock()
 
 @contextmanager
 def random(u: float) -> Iterator[None]:
-    """Fix the uniform number in [0, 1) behind all jitter."""
+    """Fix the uniform number in [0, 1) behind all jitter, while the block lasts: 0.5 is the nominal wait.
+
+    ValueError for a number outside.
+    """
     if not 0 <= u < 1:
         raise ValueError(f"a uniform number is in [0, 1), not {u!r}")
     before = backoff.uniform

@@ -19,8 +19,9 @@ MOST = 100_000  # jobs of one drain: more is taken for a job that schedules itse
 def drain() -> list[Job]:
     """Run all that is due now (crons' ticks too) and whatever that makes due, until quiet.
 
-    Gives the jobs in the order in which they last ran, as they are afterwards. Finished jobs whose time is over
-    (7 days, or the function's keep_for) are removed before.
+    Gives the jobs in the order in which they last ran, as they are afterwards. Works inside a test's transaction.
+    Finished jobs whose time is over (7 days, or the function's keep_for) are removed before. RuntimeError after
+    100,000 jobs.
     """
     _forget()
     return _in_order(_drain()[0])
@@ -71,9 +72,10 @@ def _forget() -> None:
 
 
 def advance(seconds: float | timedelta) -> list[Job]:
-    """Move the clock on and run crons, retries and jobs in the order of their times. Needs testing.clock().
+    """Move the clock on by seconds or a timedelta and run crons, retries and jobs in the order of their times.
 
-    Finished jobs whose time is over are removed when it begins and when it ends; those that ran are given all.
+    Gives the jobs that ran, as drain() does. Finished jobs whose time is over are removed when it begins and when it
+    ends. RuntimeError outside of testing.clock().
     """
     if not clock.is_set():
         raise RuntimeError("no clock is in force: use `with testing.clock()`")
