@@ -483,16 +483,16 @@ def test_delete_lets_a_run_in_a_real_cluster_end(cluster, tmp_path):
     assert [line.split()[0] for line in work.ledger(file)] == ["begin", "end"]
 
 
-def test_a_cron_can_be_deleted_by_its_own_run(clock):
-    @work.mutation(name="test.suicidal")
+@pytest.mark.parametrize("by", [action, mutation])
+def test_a_run_may_delete_its_own_cron(clock, advance, by):
+    @by(name=f"test.deletes.{by.__name__}")
     def body() -> None:
         crons.delete("c")
 
-    crons.register("c", 60, body, overlap="queue")
-    run, waiting = crons.run_now("c"), crons.run_now("c")
-    testing.drain()
-    assert (scheduler.status(run.id), scheduler.status(waiting.id)) == (State.SUCCESS, State.CANCELED)
-    assert not Cron.objects.filter(key="c").exists()
+    crons.register("c", 60, body)
+    (run,) = advance(600)
+    assert run.state == State.SUCCESS
+    assert names() == []
 
 
 def test_a_deleted_name_can_be_registered_again(clock):
