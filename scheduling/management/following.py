@@ -43,9 +43,11 @@ def _bar(total: int, stderr: Any, *, quiet: bool) -> Iterator[Report]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with Progress(*columns, console=Console(stderr=True, force_terminal=True), transient=True) as bar:
         task = bar.add_task("", total=total)
-        ended: Report = lambda states: bar.update(  # noqa: E731
-            task, completed=total - sum(states[state] for state in UNFINISHED), description=in_words(states)
-        )
-        yield ended
+
+        def report(states: Counter[str]) -> None:
+            ended = total - sum(states[state] for state in UNFINISHED)
+            bar.update(task, completed=ended, description=in_words(states))
+
+        yield report

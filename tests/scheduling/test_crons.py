@@ -8,13 +8,13 @@ import pytest
 from django.db import connection, transaction
 from django_q.models import Schedule
 
-from scheduling import Crons, Retry, crons, scheduler, testing
+from scheduling import Crons, Retry, action, crons, mutation, scheduler, testing
 from scheduling.cluster import ticker, transitions
 from scheduling.exceptions import AlreadyExists, InvalidArguments, InvalidOption, InvalidSchedule, NotFound
 from scheduling.models import Cron, Job, State
 from scheduling.testing.processes import until
 from tests.scheduling import work
-from tests.scheduling.second import Elsewhere, blocked
+from tests.scheduling.second import Elsewhere, blocked, elsewhere
 from tests.scheduling.test_executor import taken
 
 pytestmark = pytest.mark.django_db
@@ -343,11 +343,48 @@ def test_run_now_by_overlap(overlap, most):
     assert [bool(crons.run_now("c")) for _ in range(4)].count(True) == most
 
 
+@pytest.mark.django_db(transaction=True)
+def test_of_two_that_run_a_cron_at_once_one_does():
+    crons.register("c", 60, work.noop)
+    with transaction.atomic():
+        assert crons.run_now("c")
+        second = Elsewhere(lambda: crons.run_now("c"))
+        if connection.vendor == "postgresql":
+            until(blocked, 10)
+    assert second.result() is None
+    assert Job.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_run_on_one_host_keeps_every_other_host_from_making_a_second():
+    crons.register("c", 60, work.noop)
+    now = testing.clock.now()
+    Cron.objects.update(next_tick_at=now, anchor=now)
+    assert elsewhere(ticker.tick) == 1
+    taken(Job.objects.get())
+    Cron.objects.update(next_tick_at=now - timedelta(seconds=3))
+    assert elsewhere(ticker.tick) == 1
+    assert crons.run_now("c") is None
+    assert sorted(Job.objects.values_list("state", flat=True)) == [State.IN_PROGRESS, State.SKIPPED]
+
+
 def test_run_now_refuses_wrong_arguments():
     crons.register("c", 60, work.noop)
-    with pytest.raises(InvalidArguments):
+    with pytest.raises(InvalidArguments, match="m: Extra inputs"):
         crons.run_now("c", {"m": 1})
     assert not Job.objects.exists()
+
+
+def test_run_now_in_a_function_counts_as_a_call_and_is_its_child(clock):
+    crons.register("c", 60, work.noop)
+
+    @mutation(name="test.runs_a_cron")
+    def body() -> None:
+        crons.run_now("c")
+
+    parent = scheduler.now(body)
+    testing.drain()
+    assert Job.objects.get(cron="c").parent_id == parent.pk
 
 
 def test_a_run_by_hand_counts_as_unfinished_for_the_ticks(clock):
@@ -483,16 +520,16 @@ def test_delete_lets_a_run_in_a_real_cluster_end(cluster, tmp_path):
     assert [line.split()[0] for line in work.ledger(file)] == ["begin", "end"]
 
 
-def test_a_cron_can_be_deleted_by_its_own_run(clock):
-    @work.mutation(name="test.suicidal")
+@pytest.mark.parametrize("by", [action, mutation])
+def test_a_run_may_delete_its_own_cron(clock, advance, by):
+    @by(name=f"test.deletes.{by.__name__}")
     def body() -> None:
         crons.delete("c")
 
-    crons.register("c", 60, body, overlap="queue")
-    run, waiting = crons.run_now("c"), crons.run_now("c")
-    testing.drain()
-    assert (scheduler.status(run.id), scheduler.status(waiting.id)) == (State.SUCCESS, State.CANCELED)
-    assert not Cron.objects.filter(key="c").exists()
+    crons.register("c", 60, body)
+    (run,) = advance(600)
+    assert run.state == State.SUCCESS
+    assert names() == []
 
 
 def test_a_deleted_name_can_be_registered_again(clock):

@@ -47,6 +47,8 @@ def refused(model, constraint, /, **columns):
         ("job_counts", {"attempt": 1}),
         ("job_counts", {"attempt": -1}),
         ("job_skipped", {"state": State.SKIPPED, "finished_at": Now()}),
+        ("job_backfill", {"backfill": True}),
+        ("job_backfill", {"backfill": True, "cron": "c"}),
     ],
 )
 def test_the_database_refuses_an_impossible_job(constraint, columns):

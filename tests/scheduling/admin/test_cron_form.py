@@ -102,6 +102,20 @@ def test_what_is_emptied_is_as_the_function_says(operator):
     assert (row.timeout, row.alert_after, row.fresh_within) == (None, None, None)
 
 
+def test_what_was_changed_here_is_kept_by_a_sync_until_it_is_reset(operator, app):
+    app.interval("declared", 3600, fine, {"n": 1})
+    crons.sync()
+    cron = crons.get("declared")
+    change(operator, cron, spec="60", jitter="5")
+    app.declared.clear()
+    app.interval("declared", 7200, fine, {"n": 2})
+    crons.sync()
+    row = crons.get("declared")
+    assert (row.spec, row.jitter, row.arguments) == ("60", 5.0, {"n": 2})
+    operator.press(reverse("admin:scheduling_cron_verb", args=[cron.pk, "reset"]))
+    assert (crons.get("declared").spec, crons.get("declared").jitter) == ("7200", 0.0)
+
+
 def test_a_tick_that_came_meanwhile_is_not_undone(cron):
     moved = cron.next_tick_at + timedelta(hours=1)
     Cron.objects.filter(pk=cron.pk).update(next_tick_at=moved, last_tick_at=cron.next_tick_at, paused=True)
