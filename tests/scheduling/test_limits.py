@@ -102,6 +102,27 @@ class TestTokenBucket:
         assert limits.value("api") == 1
 
 
+class TestDefaults:
+    def test_of_a_bucket_and_of_a_window(self):
+        bucket, window = TokenBucket(60, 1), FixedWindow(60, 1)
+        assert (bucket.capacity, bucket.max_reserved, bucket.shards) == (None, None, 1)
+        assert (window.capacity, window.start, window.max_reserved, window.shards) == (None, None, None, 1)
+
+    def test_in_the_order_in_which_they_are_named(self, clock):
+        assert TokenBucket(1, 2, 3, 4, 5) == TokenBucket(rate=1, period=2, capacity=3, max_reserved=4, shards=5)
+        start = clock.now()
+        assert FixedWindow(1, 2, 3, start) == FixedWindow(rate=1, period=2, capacity=3, start=start)
+
+    @pytest.mark.parametrize("kind", [TokenBucket, FixedWindow])
+    def test_the_capacity_is_the_rate_and_a_take_is_of_one_token_of_no_key(self, clock, kind):
+        limits.define("api", kind(rate=5, period=60))
+        assert limits.value("api") == 5
+        assert limits.take("api") == Taken(True, None)
+        assert (limits.value("api"), limits.value("api", "")) == (4, 5)
+        assert limits.take("api", None, 5).ok is False, "neither reserved nor an error"
+        assert limits.take("api", "key", 5, True, True).ok is True
+
+
 class TestFixedWindow:
     def test_tokens_come_at_the_beginning_of_each_window_and_roll_over(self, clock):
         start = clock.now() - timedelta(seconds=10)
