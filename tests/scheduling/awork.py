@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import signal
+import threading
 import time
 from pathlib import Path
 
@@ -27,6 +28,11 @@ logger = logging.getLogger("tests.awork")
 async def pause(seconds: float = 0.1, n: int = 0) -> int:
     await asyncio.sleep(seconds)
     return n
+
+
+@action(name="awork.thread")
+async def thread() -> str:
+    return threading.current_thread().name
 
 
 @action(name="awork.marks")

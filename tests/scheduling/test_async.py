@@ -184,10 +184,14 @@ def test_what_a_blocked_loop_has_not_read_goes_to_another(cluster, file):
     assert scheduler.status(blocked.id) == State.IN_PROGRESS
 
 
-def test_a_killed_worker_fails_what_had_begun_or_tries_it_again(one, file):
+@pytest.mark.parametrize("pusher", ["the same", "another"])
+def test_a_killed_worker_fails_what_had_begun_or_tries_it_again(one, file, pusher):
     action = scheduler.now(awork.once, {"file": file})
     retried = scheduler.now(awork.again, {"file": file})
     began(file, 2)
+    if pusher == "another":
+        before = one.kill("pusher")
+        until(lambda: one.pids("pusher") not in ([], before), 5)
     one.kill("worker")
     (failed,) = ended(action)
     assert (failed.state, failed.error) == (State.FAILED, "worker died (signal 9, SIGKILL)")
@@ -382,12 +386,13 @@ def test_the_bound_of_a_pool_holds(cluster, tmp_path):
 
 
 def test_a_job_in_the_lane_of_an_earlier_release_runs_by_what_its_function_is_now(one):
-    jobs = [scheduler.run_after(0.5, awork.pause, {"n": n}) for n in range(5)]
+    jobs = [scheduler.run_after(0.5, awork.thread) for _ in range(5)]
     others = [scheduler.run_after(0.5, work.noop, {"n": n}) for n in range(5)]
     Job.objects.filter(pk__in=[job.pk for job in jobs]).update(lane="")
     Job.objects.filter(pk__in=[job.pk for job in others]).update(lane="@")
     done = ended(*jobs, *others)
     assert {(job.state, job.attempt) for job in done} == {(State.SUCCESS, 1)}
+    assert {job.result for job in done[:5]} == {"loop"}
 
 
 def test_a_sync_job_beside_them_is_interrupted_as_ever(one, file, tmp_path):

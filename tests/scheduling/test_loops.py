@@ -9,16 +9,19 @@ import socket
 import time
 
 import pytest
+from asgiref.sync import SyncToAsync
 from django.db import connection, transaction  # noqa: F401 - connection is read by the marks
 
 from scheduling import scheduler
-from scheduling.cluster import groups, looplinks, rescue, transitions
+from scheduling.cluster import groups, loop, looplinks, rescue, transitions
 from scheduling.cluster.claims import Claim
 from scheduling.cluster.errors import describe, last_line
 from scheduling.cluster.looplinks import LoopLinks
 from scheduling.cluster.packets import receive, send
 from scheduling.cluster.slots import Ended, Slots
+from scheduling.cluster.workqueue import WorkQueue
 from scheduling.models import Job, State
+from scheduling.testing.processes import until
 from tests.scheduling import awork, work
 from tests.scheduling.claiming import take
 from tests.scheduling.second import elsewhere
@@ -173,6 +176,21 @@ def claimed(own, number, function=awork.pause):
     taken = take(own, number, [function.name])
     assert len(taken) == len(jobs)
     return [(one.id, one.claim) for one in taken]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_reaches_a_loop_after_the_stop_is_given_back(own, slots, slot, monkeypatch):
+    monkeypatch.setattr("scheduling.cluster.slots.mine", slot)
+    monkeypatch.setattr(SyncToAsync, "single_thread_executor", SyncToAsync.single_thread_executor)
+    queue = WorkQueue(print, slots)
+    [scheduler.now(awork.pause) for _ in range(3)]
+    claims = take(own, 3, ["awork.pause"])
+    with loop.beside(queue):
+        until(lambda: queue.idle() == 0 and queue.loops.room() == 3, 5)
+        queue.put("STOP")
+        assert queue.loops.hand(claims) == []
+        until(lambda: {scheduler.status(one.id) for one in claims} == {State.PENDING}, 5)
+    assert {scheduler.get(one.id).attempt for one in claims} == {0}
 
 
 @pytest.mark.django_db
