@@ -31,7 +31,7 @@ SLACK = timedelta(days=1)  # by so much a clock may have been wrong where two ti
 
 # When a level is full again by its rate, in microseconds since 1970; in floats, as it may be far away
 FULL_LEVELS = """
-DELETE FROM scheduling_limitlevel WHERE id > %s AND id <= %s AND taken_at < %s AND (
+DELETE FROM scheduling_limitlevel WHERE id > %s AND id <= %s AND (
     SELECT since + (1.0 * (shard_capacity - tokens) / refill + 1) * every FROM scheduling_limit WHERE id = limit_id
 ) < %s
 """
@@ -123,7 +123,7 @@ class Retention:
         last = max(rows, default=0)
         before = since_1970(clock.now() - SLACK)
         with clock.database().cursor() as cursor:
-            cursor.execute(FULL_LEVELS, [self._level, last, before, before])
+            cursor.execute(FULL_LEVELS, [self._level, last, before])
         self._level = last
         return True  # the others next time
 

@@ -182,13 +182,13 @@ def test_jobs_that_wait_for_busy_workers(host, frozen):
 
 def test_what_waited_before_any_host_lived_is_not_late(frozen):
     scheduler.now(work.noop)
+    crons.register("c", 60, work.noop)
     frozen.jump(3600)
-    scheduler.run_at(START - timedelta(days=1), work.noop)
     rescue.register(1, os.getpid())
     frozen.jump(59)
     assert doctor.examine() == []
     frozen.jump(2)
-    assert the_one().code == "stuck"
+    assert set(found()) == {"stuck", "cron_overdue"}
 
 
 def test_a_job_of_long_ago_that_was_just_scheduled_is_not_late(host, frozen):
@@ -292,8 +292,9 @@ def test_a_function_that_no_live_host_knows(host):
     finding = the_one()
     assert (finding.code, finding.where) == ("unknown_function", "function work.noop")
     assert finding.mend == "restart the hosts, which run older code than this"
-    Job.objects.update(name="gone.away")
+    Job.objects.update(name="gone.away", run_at=START - timedelta(days=9))
     finding = the_one()
+    assert finding.what.startswith("1 job is of it, the first since 2026-05-01 12:00:00Z (now)"), "since it was made"
     assert finding.mend == (
         "deploy the code that has it and restart the hosts, or cancel: manage.py jobs cancel " + str(job.pk)
     )
