@@ -39,8 +39,12 @@ def current() -> QuerySet[Pause]:
 
 def of(name: str, pool: str) -> QuerySet[Pause]:
     """The pauses in force that keep a function's jobs in a pool ("": in none) from beginning."""
-    everything, function = Q(kind=Paused.EVERYTHING), Q(kind=Paused.FUNCTION, name=name)
-    return current().filter(everything | function | Q(kind=Paused.POOL, name=pool))
+    return of_pool(pool) | current().filter(kind=Paused.FUNCTION, name=name)
+
+
+def of_pool(pool: str) -> QuerySet[Pause]:
+    """The pauses in force that keep all jobs of a pool from beginning: its own, and that of everything."""
+    return current().filter(Q(kind=Paused.EVERYTHING) | Q(kind=Paused.POOL, name=pool))
 
 
 def next_end(after: datetime) -> datetime | None:

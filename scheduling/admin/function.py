@@ -127,11 +127,13 @@ class FunctionAdmin(ReadOnlyAdmin):
         now = clock.now()
         last = Job.objects.filter(name=function.name).order_by("-pk")
         short = last.only("id", "state", "created_at", "started_at", "finished_at", "name")[:MOST_JOBS]
-        paused = pauses.current().filter(kind=Paused.FUNCTION, name=function.name).first()
+        standstill = list(pauses.of(function.name, function.options.pool))
+        paused = next((pause for pause in standstill if pause.kind == Paused.FUNCTION), None)
         shown = _shown(request, function, tallies.of_functions(), paused, now)
         context = {
             "title": function.name,
             "function": shown,
+            "pauses": [pausing.sentence(pause, now) for pause in standstill],
             "guarantee": KINDS.get(function.kind, ""),
             "infrastructure": INFRASTRUCTURE if function.kind == "mutation" else "",
             "parameters": [_parameter(parameter) for parameter in function.parameters.values()],

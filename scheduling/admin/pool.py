@@ -100,7 +100,8 @@ class PoolAdmin(NamedAdmin, ReadOnlyAdmin):
     def page(self, request: HttpRequest, obj: Any) -> dict[str, Any]:
         now, running = obj.looked_at, tallies.of_pool(tallies.running_in_pools(), obj.name)
         waits = waiting.look().of_pool(obj.name)
-        stopped = pauses.current().filter(kind=Paused.POOL, name=obj.name).first()
+        standstill = list(pauses.of_pool(obj.name))
+        own = next((pause for pause in standstill if pause.kind == Paused.POOL), None)
         here = Job.objects.running().filter(pool__in=list(running)).exclude(pool="")
         at_work = here.only("id", "name", "pool", "state", "started_at", "finished_at").order_by("started_at", "id")
         return {
@@ -111,8 +112,8 @@ class PoolAdmin(NamedAdmin, ReadOnlyAdmin):
             "more_keys": max(0, len(running.keys() | waits.by_lane().keys()) - MOST_KEYS),
             "declared": (obj.declared or {}).get("max_parallelism"),
             "is_changed": is_changed(obj),
-            "status": pausing.status(stopped, now),
-            "resume_url": pausing.resume_url(stopped) if stopped else "",
+            "pauses": [pausing.sentence(pause, now) for pause in standstill],
+            "resume_url": pausing.resume_url(own) if own else "",
             "pause_url": pausing.form_url(Paused.POOL, obj.name),
             "may_pause": pausing.may_pause(request),
             "running": [

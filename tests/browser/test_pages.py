@@ -74,6 +74,7 @@ def ran(db) -> dict[str, str]:
         "function": "/admin/scheduling/jobfunction/adminwork.fetch/change/",
         "pauses": "/admin/scheduling/pause/",
         "pause": "/admin/scheduling/pause/add/?what=pool:exchange",
+        "waiting": f"/admin/scheduling/job/{Job.objects.pending().latest('pk').pk}/change/",
         "exchanges": "/admin/markets/exchange/",
         "markets": "/admin/markets/market/",
     }
@@ -86,6 +87,7 @@ def bounded() -> tuple[Pool, Limit]:
     pools.resize("exchange", 2)
     pools.pause("reports", "the disk is full", clock.now() + timedelta(hours=2))
     scheduler.pause(loud, "it wakes the neighbours")
+    scheduler.pause(reason="the disk is exchanged", everything=True)
     limits.define("api", TokenBucket(rate=60, period=60, capacity=20))
     limits.define("daily", FixedWindow(rate=100, period=86400, start=0))
     limits.edit("api", rate=30)

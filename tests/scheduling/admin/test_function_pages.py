@@ -11,7 +11,7 @@ from django.contrib.admin.utils import quote
 from django.core.management import call_command
 from django.urls import reverse
 
-from scheduling import Call, action, crons, functions, scheduler, testing
+from scheduling import Call, action, crons, functions, pools, scheduler, testing
 from scheduling.models import Job, JobFunction
 from tests.scheduling.admin.functions import fetch, fine, loud
 
@@ -171,6 +171,11 @@ def test_a_paused_function_says_so(operator):
     assert "it is slow" in page and "/do/resume/" in page
     scheduler.pause(reason="all of it", everything=True)
     assert "all of it" in operator.look(LIST)
+    assert "all of it" in operator.look(page_of("adminwork.fine"))
+    pools.define("exchange")
+    pools.pause("exchange", "its pool")
+    page = operator.look(page_of("adminwork.fetch"))
+    assert "its pool" in page and "it is slow" not in page
 
 
 def test_the_model_has_no_table_and_gets_in_nobodys_way():

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 
 import pytest
+from django.contrib.admin import site
 from django.contrib.admin.models import LogEntry
 from django.urls import reverse
 
 from scheduling import Call, clock, pools, scheduler
+from scheduling.admin.pool import PoolAdmin, PoolForm
 from scheduling.models import Host, Job, Pool
 from tests.scheduling.admin.functions import fine
 
@@ -140,12 +142,15 @@ def test_what_cannot_be_is_refused_in_words(operator, number, words):
     assert not LogEntry.objects.exists()
 
 
-def test_what_the_code_declares_meanwhile_is_not_undone_by_a_form_that_says_nothing_new(operator):
+def test_what_the_code_declares_meanwhile_is_not_undone(rf):
     pools.define("exchange", 4)
-    operator.look(page_of("exchange"))
+    read_before = pools.get("exchange")
     pools.define("exchange", 4, key="n")
-    change(operator, "exchange", "4")
-    assert pools.get("exchange").key == "n"
+    form = PoolForm({"max_parallelism": "7"}, instance=read_before)
+    assert form.is_valid()
+    PoolAdmin(Pool, site).save_model(rf.post("/"), form.instance, form, change=True)
+    row = pools.get("exchange")
+    assert (row.max_parallelism, row.key, row.declared["key"]) == (7, "n", "n")
 
 
 def test_reset_goes_back_to_the_code(operator):
@@ -189,3 +194,5 @@ def test_a_paused_pool_says_so_and_is_resumed_from_the_list_and_from_its_page(op
         assert "the disk is full" in seen
         assert "/do/resume/" in seen
         assert asking not in seen
+    scheduler.pause(reason="all of it", everything=True)
+    assert "all of it" in operator.look(page_of("exchange"))
