@@ -67,7 +67,12 @@ def _is_storable(text: str) -> bool:
 
 
 def schedule(new: NewJob, key: Key, parent_id: int | None = None) -> tuple[Inserted, Job | None]:
-    """Insert a job, or find or change the one that holds its key; gives that one, None where the job is new."""
+    """Insert a job, or find or change the one that holds its key; gives that one, None where the job is new.
+
+    What a canceled job schedules is stored as canceled, and leaves the key and its holder alone.
+    """
+    if parent_id is not None and Job.objects.filter(pk=parent_id, state=State.CANCELED).exists():
+        return insert([replace(new, key=key.name)], parent_id=parent_id)[0], None
     decide, new, runs_before = _MODES[key.mode], _bounded(new, key), None
     for _ in range(TRIES):
         with transaction.atomic(using=conf().database):

@@ -51,7 +51,7 @@ INSERT INTO scheduling_job (
     {names}, run_at, expires_at, state, finished_at, holds_key, parent_id, created_at, claim, attempt, crashes, log
 )
 SELECT {names}, run_at, expires_at, state, CASE WHEN state IN ('canceled', 'skipped') THEN {now} END,
-    key IS NOT NULL, {parent}, {now}, 0, 0, 0, ''
+    key IS NOT NULL AND state <> 'canceled', {parent}, {now}, 0, 0, 0, ''
 FROM new WHERE true
 {conflict} RETURNING id, run_at, created_at, state
 """

@@ -10,7 +10,7 @@ import pytest
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
-from scheduling import action, mutation, pools, scheduler, testing
+from scheduling import action, context, mutation, pools, scheduler, testing
 from scheduling.cluster import rescue, transitions
 from scheduling.exceptions import InvalidOption, NotFound
 from scheduling.models import Job, PastAttempt, State
@@ -416,3 +416,19 @@ class TestWhatARunningFunctionSchedules:
 def test_outside_of_a_function_nothing_is_counted():
     scheduler.bulk([scheduler.Call(work.noop) for _ in range(1001)])
     assert Job.objects.count() == 1001
+
+
+@pytest.mark.parametrize("mode", ["keep", "replace", "keep_last"])
+def test_what_a_canceled_job_schedules_leaves_a_key_and_its_holder_alone(drain, mode):
+    @action(name=f"keys.canceled.{mode}")
+    def cancels_itself() -> None:
+        scheduler.cancel(context.job_id, interrupt=False)
+        scheduler.now(work.add, {"a": 2}, key="k", key_mode=mode)
+
+    holder = scheduler.run_after(3600, work.add, {"a": 1}, key="k")
+    scheduler.now(cancels_itself)
+    drain()
+    (canceled,) = Job.objects.filter(name="work.add").exclude(pk=holder.id)
+    assert (canceled.state, canceled.holds_key) == ("canceled", False)
+    holder = scheduler.get(holder.id)
+    assert (holder.state, holder.holds_key, holder.args) == ("pending", True, {"a": 1})
