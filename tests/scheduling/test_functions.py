@@ -127,16 +127,16 @@ DECLARES = "from scheduling import Crons, action\n"
 def start(tmp_path):
     """Start Django in a process of its own with apps of these files, and give how it ended after `code`."""
 
-    def run(files, code="pass"):
+    def run(files, code="pass", setting="pass"):
         for file, text in files.items():
             path = tmp_path / file
             path.parent.mkdir(exist_ok=True)
             (path.parent / "__init__.py").touch()
             path.write_text(DECLARES + text)
         apps = sorted({file.split("/")[0] for file in files})
-        setup = f"import django; from django.conf import settings; settings.INSTALLED_APPS += {apps}; django.setup()"
+        setup = f"import django; from django.conf import settings; settings.INSTALLED_APPS += {apps}; {setting}"
         return subprocess.run(
-            [sys.executable, "-c", f"{setup}; from scheduling import crons, functions; {code}"],
+            [sys.executable, "-c", f"{setup}; django.setup(); from scheduling import crons, functions; {code}"],
             env=os.environ | {"PYTHONPATH": str(tmp_path)},
             cwd=settings.BASE_DIR,
             capture_output=True,
@@ -157,6 +157,17 @@ def test_each_apps_functions_workflows_and_crons_are_found_at_start(start):
         "print({'shop.sell', 'shop.deliver'} <= set(functions.names()), 'close-shop' in crons.declarations())",
     )
     assert done.stdout.strip() == "True True", done.stderr
+
+
+def test_a_mutation_is_atomic_on_the_database_that_holds_the_jobs(start):
+    asks = "[transaction.get_connection(alias).in_atomic_block for alias in ('default', 'jobs')]"
+    body = f"from django.db import transaction\nfrom scheduling import mutation\n@mutation\ndef ask(): return {asks}"
+    setting = (
+        "settings.DATABASES['jobs'] = {**settings.DATABASES['default'], 'ENGINE': 'django.db.backends.sqlite3',"
+        " 'NAME': ':memory:', 'OPTIONS': {}}; settings.SCHEDULING = {'database': 'jobs'}"
+    )
+    done = start({"shop/functions.py": body}, "import shop.functions; print(shop.functions.ask())", setting)
+    assert done.stdout.strip() == "[False, True]", done.stderr
 
 
 def test_two_functions_of_one_name_in_two_apps_are_an_error_at_start(start):

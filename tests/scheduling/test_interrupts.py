@@ -84,9 +84,24 @@ def test_a_body_that_does_not_let_go_is_ended_with_its_process(cluster, file):
     job = scheduler.now(work.stay, {"file": file, "way": "deaf"})
     began(file)
     scheduler.cancel(job)
-    until(lambda: running.pids("worker") not in ([], before), 10)
+    until(lambda: running.pids("worker") not in ([], before), 8)  # 1 s to be told, 5 s to let go
     assert scheduler.wait(scheduler.now(work.noop), 10).state == State.SUCCESS
     assert scheduler.get(job.id).state == State.CANCELED
+
+
+def test_a_mutation_that_does_not_let_go_is_ended_with_its_process_and_rolled_back(cluster, file):
+    """By a cancel; on SQLite, where that waits for the one writer, by its timeout."""
+    one_writer = connection.vendor == "sqlite"
+    running = cluster(modules=[WORK], workers=1)
+    before = running.pids("worker")
+    job = scheduler.now(work.deaf_write, {"file": file, "name": "gone"}, timeout=1 if one_writer else None)
+    began(file)
+    assert one_writer or scheduler.cancel(job) is True
+    until(lambda: running.pids("worker") not in ([], before), 8)
+    assert scheduler.wait(scheduler.now(work.noop), 10).state == State.SUCCESS
+    assert scheduler.status(job.id) == (State.FAILED if one_writer else State.CANCELED)
+    assert not Group.objects.filter(name="gone").exists()
+    assert len(ledger(file)) == 1
 
 
 @pytest.mark.parametrize("way", WAYS)

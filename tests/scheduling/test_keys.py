@@ -252,6 +252,12 @@ class TestExpiry:
         assert (late.state, late.error, late.attempt) == (State.CANCELED, "expired", 0)
         assert [job.name for job in ran] == ["work.noted"]
 
+    def test_it_is_not_claimed_either_before_it_is_swept_up(self, clock):
+        host = rescue.register(1, os.getpid())
+        scheduler.now(work.noop, expires=10)
+        clock.jump(10)
+        assert take(host) == []
+
     def test_one_that_began_in_time_is_not(self, clock):
         job = scheduler.now(work.flaky, {"until": 2}, expires=clock.now() + timedelta(seconds=0.5))
         testing.drain()

@@ -10,7 +10,7 @@ import pytest
 from django.contrib.auth.models import Group
 from django.db import transaction
 
-from scheduling import Permanent, Retry, RetryAfter, action, mutation, retrier, scheduler
+from scheduling import Permanent, Retry, RetryAfter, action, context, mutation, retrier, scheduler
 from scheduling.exceptions import InvalidOption, NotFinished, NotFound
 from scheduling.models import Job, PastAttempt, State
 from scheduling.retrier import RunStatus
@@ -128,12 +128,14 @@ def test_attempts_tell_when_where_and_why(clock, random, drain, advance):
         assert attempt.host.hostname
 
 
-def test_attempts_tell_how_long_they_took(drain):
-    @action(name="test.takes_its_time", retry=Retry(initial_backoff=0, max_failures=1))
+@pytest.mark.parametrize("by", [action, mutation])
+def test_attempts_tell_how_long_they_took(drain, by):
+    @by(name=f"test.takes_its_time.{by.__name__}", retry=Retry(initial_backoff=0, max_failures=1))
     def body():
         end = time.monotonic() + 0.05
         until(lambda: time.monotonic() > end, 5)
-        raise ValueError
+        if context.attempt == 1:
+            raise ValueError
 
     run = scheduler.now(body)
     drain()

@@ -94,6 +94,22 @@ def test_a_stale_claim_changes_nothing_after_the_job_was_claimed_again(claim, ho
     assert VERBS["finish"](fresh) is True
 
 
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("verb", ["finish", "fail", "cancel"])
+def test_an_end_and_its_on_complete_are_there_together_or_not_at_all(claim, monkeypatch, verb):
+    def dies(*_args):
+        raise SystemExit
+
+    before = row(claim)
+    with monkeypatch.context() as patched:
+        patched.setattr(transitions, "insert", dies)
+        with pytest.raises(SystemExit):
+            VERBS[verb](claim)
+    assert (row(claim), told()) == (before, 0)
+    assert VERBS[verb](claim) is True
+    assert told() == 1
+
+
 def test_a_release_was_no_attempt_and_a_retry_was_one(claim, host):
     transitions.release(claim)
     (second,) = take(host)

@@ -178,6 +178,13 @@ def _deaf() -> None:
             continue
 
 
+@mutation(name="work.deaf_write")
+def deaf_write(file: str, name: str) -> None:
+    Group.objects.create(name=name)
+    leave(file, "begin")
+    _deaf()
+
+
 WAYS = {
     "sleep": lambda: time.sleep(60),
     "socket": _on_a_socket,
