@@ -57,8 +57,8 @@ def test_the_snippets_of_a_page_run(page, monkeypatch, request):
             compiled = compile(code, name(page), "exec", dont_inherit=True)
             if mark != "no-run":
                 exec(compiled, namespace)
-        for test in [thing for name, thing in namespace.items() if name.startswith("test_")]:
-            test(**{fixture: request.getfixturevalue(fixture) for fixture in inspect.signature(test).parameters})
+    for test in [thing for name, thing in namespace.items() if name.startswith("test_")]:
+        test(**{fixture: request.getfixturevalue(fixture) for fixture in inspect.signature(test).parameters})
 
 
 def test_few_snippets_are_not_run():
