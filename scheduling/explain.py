@@ -61,7 +61,9 @@ def _too_early(job: Job, facts: Facts) -> Iterator[str]:
 
 
 def _waits_for(job: Job) -> str:
-    other = Job.objects.filter(pk=job.waits_for_id or 0).only("state", "name", "key").first()
+    other = Job.objects.filter(pk=job.waits_for_id or 0).only("state", "name", "key", "waits_for").first()
+    if other is not None and other.is_final and other.waits_for_id is not None:
+        return f"It waits for its turn: job {other.pk} is {_state(other)}, and job {other.waits_for_id} comes before."
     if other is None or other.is_final:
         end = "is gone" if other is None else f"has ended ({other.state})"
         return f"It waits for job {job.waits_for_id}, which {end}: a running host lets it go within a minute."

@@ -196,6 +196,13 @@ def test_another_job_that_is_to_end_first(host):
     assert why(second)[0].startswith(f"It waits for job {first.pk}, which is gone")
 
 
+def test_its_turn_in_a_backfill(host):
+    first, middle, last = scheduler.now(work.noop), scheduler.now(work.noop), scheduler.now(work.noop)
+    Job.objects.filter(pk=middle.pk).update(waits_for=first, state=State.CANCELED, finished_at=START)
+    Job.objects.filter(pk=last.pk).update(waits_for=middle)
+    assert why(last) == [f"It waits for its turn: job {middle.pk} is canceled, and job {first.pk} comes before."]
+
+
 def test_no_live_host():
     job = scheduler.now(work.noop)
     nobody = ["No host is alive, so nothing runs: start one (manage.py qcluster)."]
