@@ -247,12 +247,13 @@ def _skipped(job: Job, facts: Facts) -> str:
 def _cron_held(cron: Cron, facts: Facts) -> Iterator[str]:
     if cron.paused:
         reason = f" Reason: {cron.paused_reason}." if cron.paused_reason else ""
-        yield f"It is paused since {when(cron.paused_at, facts.now)}, until somebody resumes it.{reason}"
+        until = when(cron.paused_until, facts.now) if cron.paused_until else "somebody resumes it"
+        yield f"It is paused since {when(cron.paused_at, facts.now)}, until {until}.{reason}"
     if pause := facts.paused(Paused.EVERYTHING):
         yield _paused(pause, facts)
     if not facts.living:
         yield "No host is alive, so no cron ticks: start one (manage.py qcluster)."
-    unfinished = Job.objects.unfinished().filter(cron=cron.key)
+    unfinished = Job.objects.unfinished().filter(cron=cron.key, backfill=False)
     oldest = unfinished.order_by("pk").values_list("pk", flat=True).first()
     if oldest and not Overlap(cron.overlap).has_room(unfinished.values("pk")[:2].count()):
         yield f"Its ticks are skipped, or wait, until job {oldest} has ended (overlap: {cron.overlap})."

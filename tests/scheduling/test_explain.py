@@ -392,6 +392,14 @@ def test_a_skipped_tick(clock):
 # Crons
 
 
+def test_a_cron_that_goes_on_by_itself_and_one_with_a_backfill(clock, host):
+    crons.register("c", "* * * * *", work.noop)
+    crons.backfill("c", START - timedelta(minutes=5), START)
+    assert crons.explain("c") == ["It ticks next at 2026-05-01 12:01:00Z (in 1 min)."]
+    crons.pause("c", "on holiday", START + timedelta(hours=1))
+    assert crons.explain("c") == [f"It is paused since {NOW}, until 2026-05-01 13:00:00Z (in 1 h). Reason: on holiday."]
+
+
 def test_crons_in_words(clock):
     crons.register("c", 60, work.noop)
     assert crons.explain("c") == ["No host is alive, so no cron ticks: start one (manage.py qcluster)."]
