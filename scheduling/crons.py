@@ -259,7 +259,7 @@ def _follow(cron: Cron, new: Declaration) -> bool:
     said = cron.declared if was_declared else wanted  # made at run time: what it is counts as an operator's
     before = {name: said.get(name, getattr(cron, name)) for name in wanted}
     changes = {name: value for name, value in wanted.items() if value != before[name]}
-    if was_declared and not changes and (cron.deleted or cron.retired_at is None):
+    if was_declared and not changes and cron.retired_at is None:
         return False
     untouched = {name: value for name, value in changes.items() if getattr(cron, name) == before[name]}
     cron.declared = wanted

@@ -61,7 +61,9 @@ def _too_early(job: Job, facts: Facts) -> Iterator[str]:
 
 
 def _waits_for(job: Job) -> str:
-    other = Job.objects.filter(pk=job.waits_for_id or 0).only("state", "name", "key").first()
+    other = Job.objects.filter(pk=job.waits_for_id or 0).only("state", "name", "key", "waits_for").first()
+    if other is not None and other.is_final and other.waits_for_id is not None:
+        return f"It waits for its turn: job {other.pk} is {_state(other)}, and job {other.waits_for_id} comes before."
     if other is None or other.is_final:
         end = "is gone" if other is None else f"has ended ({other.state})"
         return f"It waits for job {job.waits_for_id}, which {end}: a running host lets it go within a minute."
@@ -245,12 +247,13 @@ def _skipped(job: Job, facts: Facts) -> str:
 def _cron_held(cron: Cron, facts: Facts) -> Iterator[str]:
     if cron.paused:
         reason = f" Reason: {cron.paused_reason}." if cron.paused_reason else ""
-        yield f"It is paused since {when(cron.paused_at, facts.now)}, until somebody resumes it.{reason}"
+        until = when(cron.paused_until, facts.now) if cron.paused_until else "somebody resumes it"
+        yield f"It is paused since {when(cron.paused_at, facts.now)}, until {until}.{reason}"
     if pause := facts.paused(Paused.EVERYTHING):
         yield _paused(pause, facts)
     if not facts.living:
         yield "No host is alive, so no cron ticks: start one (manage.py qcluster)."
-    unfinished = Job.objects.unfinished().filter(cron=cron.key)
+    unfinished = Job.objects.unfinished().filter(cron=cron.key, backfill=False)
     oldest = unfinished.order_by("pk").values_list("pk", flat=True).first()
     if oldest and not Overlap(cron.overlap).has_room(unfinished.values("pk")[:2].count()):
         yield f"Its ticks are skipped, or wait, until job {oldest} has ended (overlap: {cron.overlap})."

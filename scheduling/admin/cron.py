@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied, ValidationError
@@ -24,12 +23,13 @@ from scheduling.admin import cron_page, display
 from scheduling.admin.base import MOST_AT_ONCE, ReadOnlyAdmin
 from scheduling.admin.cron_asks import AskingVerbs
 from scheduling.admin.cron_form import FIELDS, CronForm
+from scheduling.admin.inputs import LocalTime
 from scheduling.admin.runs import last_runs, strip
 from scheduling.conf import conf
 from scheduling.exceptions import SchedulingError
 from scheduling.models import Cron
 
-UNTIL = forms.DateTimeField(required=False)
+UNTIL = LocalTime(required=False)
 
 
 class CronList(ChangeList):
@@ -90,7 +90,6 @@ class CronAdmin(AskingVerbs, ReadOnlyAdmin):
         "reset": "Reset to the code",
     }
     of_one = {"run_with": "run", "backfill": "run", "reset": "change"}
-    """Buttons of one cron's page that are not in the list's menu, with what they take permission to do."""
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return CronList
@@ -124,16 +123,6 @@ class CronAdmin(AskingVerbs, ReadOnlyAdmin):
 
     def has_pause_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("scheduling.pause_cron")
-
-    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
-        """Also those of one cron, outside of the list."""
-        actions: dict[str, Any] = dict(super().get_actions(request))
-        if request.resolver_match and request.resolver_match.url_name == "scheduling_cron_changelist":
-            return actions
-        for verb, permission in self.of_one.items():
-            if getattr(self, f"has_{permission}_permission")(request):
-                actions[verb] = (getattr(CronAdmin, verb), verb, "")
-        return actions
 
     def page(self, request: HttpRequest, obj: Cron) -> dict[str, Any]:
         context = cron_page.page(obj, obj.looked_at)

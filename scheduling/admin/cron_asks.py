@@ -13,6 +13,7 @@ from django.template.response import TemplateResponse
 from scheduling import crons
 from scheduling.admin import display
 from scheduling.admin.base import VerbsAdmin
+from scheduling.admin.inputs import Arguments, LocalTime
 from scheduling.backfills import MOST
 from scheduling.conf import conf
 from scheduling.exceptions import SchedulingError
@@ -22,20 +23,14 @@ from scheduling.models import Cron
 class ArgumentsForm(forms.Form):
     """What a run by hand is called with."""
 
-    arguments = forms.JSONField(
-        required=False,
-        help_text="A JSON object with the function's arguments by name.",
-        widget=forms.Textarea(attrs={"rows": 6, "class": "vLargeTextField code", "spellcheck": "false"}),
-    )
+    arguments = Arguments(required=False, help_text="A JSON object with the function's arguments by name.")
 
 
 class BackfillForm(forms.Form):
     """Which ticks of the past are run."""
 
-    start = forms.DateTimeField(label="From (UTC)", widget=forms.DateTimeInput(attrs={"type": "datetime-local"}))
-    end = forms.DateTimeField(
-        label="Up to, not including (UTC)", widget=forms.DateTimeInput(attrs={"type": "datetime-local"})
-    )
+    start = LocalTime(label="From")
+    end = LocalTime(label="Up to", help_text="Not including this time.")
     concurrency = forms.IntegerField(label="At most at once", min_value=1, max_value=MOST, initial=1)
 
 
@@ -49,13 +44,13 @@ class AskingVerbs(VerbsAdmin):
         form = ArgumentsForm(request.POST if asked else None, initial={"arguments": cron.arguments})
         if form.is_valid():
             try:
-                self.run_one(request, cron, form.cleaned_data["arguments"] or {})
+                self.run_one(request, cron, form.cleaned_data["arguments"])
             except SchedulingError as error:
                 form.add_error("arguments", str(error))
             else:
                 return None
         explained = "It runs once, now, paused or not, unless its overlap rule refuses. Its own arguments stay."
-        return self._ask(request, cron, "Run", explained, form)
+        return self._ask(request, cron, form, title=f"Run {cron}", word="Run", explained=explained)
 
     def backfill(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
         """Say how many runs a time has, and then make them."""
@@ -70,7 +65,8 @@ class AskingVerbs(VerbsAdmin):
             except SchedulingError as error:
                 form.add_error(None, str(error))
         explained = "One run for each tick of the past that has none yet, beside the cron's own runs."
-        return self._ask(request, cron, "How many?", explained, form, instants)
+        said = {"title": f"Backfill {cron}", "word": "How many?", "explained": explained}
+        return self._ask(request, cron, form, **said, instants=instants)
 
     def run_one(self, request: HttpRequest, cron: Cron, args: Any = None) -> None:
         """Run a cron now, log it, and say so."""
@@ -82,19 +78,9 @@ class AskingVerbs(VerbsAdmin):
             self.log_change(request, cron, f"Backfill of {len(jobs)} runs from {wanted['start']} to {wanted['end']}.")
         self.message_user(request, f"{len(jobs)} runs of {cron} are made.")
 
-    def _ask(
-        self, request: HttpRequest, cron: Cron, word: str, explained: str, form: forms.Form, instants: Any = None
-    ) -> HttpResponse:
-        context = self.admin_site.each_context(request) | {
-            "title": f"{word} {cron}",
-            "opts": self.opts,
-            "cron": cron,
-            "word": word,
-            "explained": explained,
-            "form": form,
-            "instants": instants,
-            "media": self.media,
-        }
-        if instants:
+    def _ask(self, request: HttpRequest, cron: Cron, form: forms.Form, **said: Any) -> HttpResponse:
+        context = self.admin_site.each_context(request) | said
+        context |= {"opts": self.opts, "cron": cron, "form": form, "media": self.media}
+        if instants := said.get("instants"):
             context |= {"first": display.clock_time(instants[0]), "last": display.clock_time(instants[-1])}
         return TemplateResponse(request, "admin/scheduling/cron/ask.html", context)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from django import forms
-from django.core.exceptions import ValidationError
 
 from scheduling import crons
+from scheduling.admin.inputs import Arguments
 from scheduling.declarations import CHECKS, checked
 from scheduling.exceptions import InvalidArguments, InvalidSchedule, NotFound, SchedulingError
 from scheduling.models import Cron
@@ -68,11 +67,7 @@ class CronForm(CronModelForm):
     catch_up = forms.ChoiceField(
         label="Catch up", choices=list(CATCH_UP.items()), help_text="When ticks passed while nothing ran."
     )
-    arguments = forms.JSONField(
-        required=False,
-        help_text="A JSON object with the function's arguments by name.",
-        widget=forms.Textarea(attrs={"rows": 4, "class": "vLargeTextField code", "spellcheck": "false"}),
-    )
+    arguments = Arguments(required=False, help_text="A JSON object with the function's arguments by name.")
     jitter = forms.FloatField(
         help_text="Seconds: a run starts at random up to so long after its tick, so that not all start at once."
     )
@@ -95,12 +90,6 @@ class CronForm(CronModelForm):
     class Meta:
         model = Cron
         fields = FIELDS
-
-    def clean_arguments(self) -> Any:
-        given = self.cleaned_data["arguments"]
-        if given is not None and not isinstance(given, Mapping):
-            raise ValidationError('The arguments are a JSON object, like {"exchange": "opinion"}.')
-        return given
 
     def clean(self) -> dict[str, Any]:
         """Each field by itself, and then all together, as crons.edit() does it."""

@@ -48,15 +48,23 @@ WHERE {claims.OPEN} AND (priority > %(priority)s OR (run_at, id) < (%(run_at)s, 
 
 
 IN_VAIN = f"""
-SELECT id, name, waits_for_id FROM (
+WITH RECURSIVE waiting AS (
     SELECT id, name, waits_for_id FROM scheduling_job
     WHERE waits_for_id IS NOT NULL AND state = 'pending' ORDER BY waits_for_id LIMIT {MOST}
-) AS waiting
+), up(id, name, waits_for_id, other) AS (
+    SELECT id, name, waits_for_id, waits_for_id FROM waiting
+    UNION ALL
+    SELECT up.id, up.name, up.waits_for_id, link.waits_for_id
+    FROM up JOIN scheduling_job AS link ON link.id = up.other
+    WHERE link.finished_at IS NOT NULL AND link.waits_for_id IS NOT NULL
+)
+SELECT id, name, waits_for_id FROM up
 WHERE NOT EXISTS (
-    SELECT 1 FROM scheduling_job AS other
-    WHERE other.id = waiting.waits_for_id AND other.state IN ('pending', 'in_progress')
+    SELECT 1 FROM scheduling_job AS job
+    WHERE job.id = up.other AND (job.state IN ('pending', 'in_progress') OR job.waits_for_id IS NOT NULL)
 )
 """  # noqa: S608
+"""One that was canceled while it waited is a link still: who waits for it waits for what it waited for."""
 
 
 class Waiting(NamedTuple):

@@ -102,13 +102,14 @@ def crons_overdue(facts: Facts) -> Iterator[Finding]:
     up = min(host.started_at for host in facts.living)
     if facts.now - up <= TOO_LATE:
         return
-    overdue = Cron.objects.active().filter(next_tick_at__lt=facts.now - TOO_LATE).order_by("next_tick_at")[:MOST_CRONS]
+    overdue = Cron.objects.filter(due_at__lt=facts.now - TOO_LATE).order_by("due_at")[:MOST_CRONS]
     for cron in overdue:
-        behind = cron.catch_up == CatchUp.ALL and Job.objects.unfinished().filter(cron=cron.key).exists()
+        unfinished = Job.objects.unfinished().filter(cron=cron.key, backfill=False)
+        behind = cron.catch_up == CatchUp.ALL and not cron.paused and unfinished.exists()
         if not behind:
             yield Finding(
                 code="cron_overdue",
-                what=f"it should have ticked at {when(cron.next_tick_at, facts.now)}",
+                what=f"it should have {'gone on' if cron.paused else 'ticked'} at {when(cron.due_at, facts.now)}",
                 where=f"cron {cron.key}",
                 mend="look into the hosts' logs for cron.… events, and restart them (manage.py qcluster)",
             )

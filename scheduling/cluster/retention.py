@@ -40,13 +40,14 @@ DELETE FROM scheduling_limitlevel WHERE id > %s AND id <= %s AND (
 def remove(jobs: Sequence[int], *, wait: bool = True) -> int:
     """Remove finished jobs with their attempts, in one transaction, and give how many there were.
 
-    What somebody has locked is waited for, or (without `wait`) left.
+    What somebody has locked is waited for, or (without `wait`) left. What was canceled while it waited for another
+    job is left until that has ended, as others may wait for it in turn.
     """
     if not jobs:
         return 0
     with transaction.atomic(using=conf().database):
-        rows = Job.objects.finished().filter(pk__in=jobs).order_by("pk").select_for_update(skip_locked=not wait)
-        ours = list(rows.values_list("pk", flat=True))
+        rows = Job.objects.finished().filter(pk__in=jobs, waits_for=None).order_by("pk")
+        ours = list(rows.select_for_update(skip_locked=not wait).values_list("pk", flat=True))
         PastAttempt.objects.filter(job_id__in=ours).delete()
         gone = Job.objects.filter(pk__in=ours)
         gone._raw_delete(gone.db)

@@ -62,6 +62,21 @@ def test_a_job_that_waits_in_vain_is_let_go(host, end):
     assert second.waits_for_id == (first.pk if end == "unfinished" else None)
 
 
+@pytest.mark.parametrize("end", ["unfinished", "finished", "gone"])
+def test_who_waits_for_a_canceled_one_waits_for_what_that_waited_for(host, end):
+    """As in a backfill, where one in the middle has been canceled: the next is not to begin before its turn."""
+    first, middle, last = scheduler.run_after(60, work.noop), scheduler.now(work.noop), scheduler.now(work.noop)
+    Job.objects.filter(pk=middle.pk).update(waits_for=first, state=State.CANCELED, finished_at=START)
+    Job.objects.filter(pk=last.pk).update(waits_for=middle)
+    if end == "gone":
+        Job.objects.filter(pk=first.pk).delete()
+    elif end == "finished":
+        Job.objects.filter(pk=first.pk).update(state=State.CANCELED, finished_at=START)
+    Audit().run(host)
+    last.refresh_from_db()
+    assert last.waits_for_id == (middle.pk if end == "unfinished" else None)
+
+
 @postgresql
 @committing
 def test_a_job_that_somebody_has_locked_holds_up_nobody(host):

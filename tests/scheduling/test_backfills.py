@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.db import IntegrityError, connection, transaction
 
 from scheduling import Call, crons, pools, scheduler, testing
-from scheduling.cluster import executor, rescue, ticker, transitions
+from scheduling.cluster import executor, rescue, retention, ticker, transitions
 from scheduling.exceptions import InvalidArguments, InvalidOption, InvalidSchedule, NotFound, ScheduleLimitExceeded
 from scheduling.models import Cron, Job, State
 from scheduling.testing.processes import until
@@ -119,14 +120,10 @@ def test_the_function_is_given_the_instant(cron):
     assert got == [at(2), at(3), at(4)]
 
 
-def test_its_runs_count_against_the_pool_of_the_function(cron):
+def test_its_runs_count_against_the_pool_of_the_function(cron, monkeypatch):
     pools.define("test.backfilling", max_parallelism=1)
-
-    @work.action(name="test.backfilled_in_pool", pool="test.backfilling")
-    def body() -> None: ...
-
-    crons.register("d", "* * * * *", body)
-    assert {job.pool for job in crons.backfill("d", at(2), at(5), concurrency=3)} == {"test.backfilling"}
+    monkeypatch.setattr(work.noop, "options", replace(work.noop.options, pool="test.backfilling"))
+    assert {job.pool for job in crons.backfill("c", at(2), at(5), concurrency=3)} == {"test.backfilling"}
 
 
 # Once
@@ -248,6 +245,14 @@ def test_a_cleanup_leaves_what_others_still_wait_for(cron, clock):
     assert open_ones() == ([2], [])
     clock.jump(1)
     assert scheduler.cleanup(0) == 2
+
+
+def test_retention_leaves_what_others_still_wait_for(cron):
+    jobs = crons.backfill("c", at(0), at(3))
+    scheduler.cancel(jobs[1])
+    assert retention.remove([jobs[1].pk]) == 0
+    finish(jobs[0])
+    assert retention.remove([jobs[0].pk, jobs[1].pk]) == 2
 
 
 @postgresql

@@ -388,6 +388,23 @@ def test_a_cron_that_makes_up_for_its_ticks_one_by_one_is_not_overdue(host, froz
     assert doctor.examine() == []
 
 
+def test_a_pause_of_a_cron_that_should_have_ended(host, frozen):
+    crons.register("c", 60, work.noop)
+    crons.pause("c", "why", START + timedelta(seconds=60))
+    frozen.jump(60)
+    assert doctor.examine() == []
+    frozen.jump(61)
+    assert the_one().what == "it should have gone on at 2026-05-01 12:01:00Z (1 min ago)"
+
+
+def test_a_backfill_makes_no_cron_late_and_hides_none_that_is(host, frozen):
+    crons.register("c", 60, work.noop, catch_up="all")
+    frozen.jump(121)
+    crons.backfill("c", START - timedelta(hours=1), START)
+    run(host)
+    assert "cron_overdue" in {finding.code for finding in doctor.examine()}
+
+
 @pytest.mark.parametrize(
     ("change", "what", "severity"),
     [

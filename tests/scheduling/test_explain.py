@@ -196,6 +196,13 @@ def test_another_job_that_is_to_end_first(host):
     assert why(second)[0].startswith(f"It waits for job {first.pk}, which is gone")
 
 
+def test_its_turn_in_a_backfill(host):
+    first, middle, last = scheduler.now(work.noop), scheduler.now(work.noop), scheduler.now(work.noop)
+    Job.objects.filter(pk=middle.pk).update(waits_for=first, state=State.CANCELED, finished_at=START)
+    Job.objects.filter(pk=last.pk).update(waits_for=middle)
+    assert why(last) == [f"It waits for its turn: job {middle.pk} is canceled, and job {first.pk} comes before."]
+
+
 def test_no_live_host():
     job = scheduler.now(work.noop)
     nobody = ["No host is alive, so nothing runs: start one (manage.py qcluster)."]
@@ -383,6 +390,14 @@ def test_a_skipped_tick(clock):
 
 
 # Crons
+
+
+def test_a_cron_that_goes_on_by_itself_and_one_with_a_backfill(clock, host):
+    crons.register("c", "* * * * *", work.noop)
+    crons.backfill("c", START - timedelta(minutes=5), START)
+    assert crons.explain("c") == ["It ticks next at 2026-05-01 12:01:00Z (in 1 min)."]
+    crons.pause("c", "on holiday", START + timedelta(hours=1))
+    assert crons.explain("c") == [f"It is paused since {NOW}, until 2026-05-01 13:00:00Z (in 1 h). Reason: on holiday."]
 
 
 def test_crons_in_words(clock):
