@@ -1,6 +1,7 @@
 """The pusher's look at the whole, once a minute: it mends what is safe to mend, and logs the rest once.
 
-Two hosts may do so at once: each repair is one guarded statement, or is fenced as every rescue is.
+Two hosts may do so at once: each repair locks its rows, passing over those that another has, or is fenced as every
+rescue is.
 """
 
 from __future__ import annotations
