@@ -140,6 +140,7 @@ def test_attempts_tell_how_long_they_took(drain, by):
     run = scheduler.now(body)
     drain()
     lasted = [attempt.finished_at - attempt.started_at for attempt in run.attempts.all()]
+    assert scheduler.status(run.id) == State.SUCCESS
     assert len(lasted) == 2
     assert all(timedelta(seconds=0.05) <= time < timedelta(seconds=2) for time in lasted)
 
