@@ -40,7 +40,8 @@ _NOT_ITSELF = re.compile(
     | [-_](?:age|algorithm|at|class|dir|file|hasher|header|length|name|path|timeout|uri|url|validator)s?$"""
 )
 
-# A run without a bound is taken whole (++, *+) and never gone back over: no text makes these slow.
+# A run without a bound is taken whole (++, *+) and never gone back over: no text makes these slow. Groups are taken
+# whole by a look ahead: before Python 3.11.5 a possessive group matches wrongly.
 _HINTS = ("pass", "pwd", "secret", "key", "token", "auth", "credential", "cookie", "sessionid", "://")
 _KEY = re.compile(
     r"""(?x) (?<![\w-]) (?P<name> (?:(?i:access|api|private|secret)\ )? [\w-]++ )
@@ -49,11 +50,13 @@ _KEY = re.compile(
 )
 _QUOTED = re.compile(
     r"""(?xi) [bruf]{0,2} (?P<quote> \\*+["'] )
-    (?P<value> (?: [^\\"'\n]++ | (?!(?P=quote)) (?: \\++["']? | ["'] ) )*+ )"""
+    (?= (?P<value> (?: [^\\"'\n]++ | (?!(?P=quote)) (?: \\++["']? | ["'] ) )* ) ) (?P=value)"""
 )
 """Up to the quote that it began with, with as many backslashes before it: JSON may stand in JSON."""
 _BARE = re.compile(
-    r"""(?x) (?: \[removed\] | [^\s"'&,:;)}\]\[]++ | \[ | [,:;)}\]]++ (?=[^\s"'&,:;)}\]]) | & (?![\w.-]{1,40}=) )*+"""
+    r"""(?x) (?= (?P<bare>
+        (?: \[removed\] | [^\s"'&,:;)}\]\[]++ | \[ | [,:;)}\]]++ (?=[^\s"'&,:;)}\]]) | & (?![\w.-]{1,40}=) )*
+    ) ) (?P=bare)"""
 )
 """Up to a space or quote; commas and brackets belong to it where it goes on right behind them."""
 _LINE = re.compile(r"[^\r\n]*+")

@@ -12,7 +12,20 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from scheduling import Call, RateLimit, TokenBucket, action, clock, crons, doctor, limits, pools, scheduler, testing
+from scheduling import (
+    Call,
+    RateLimit,
+    TokenBucket,
+    action,
+    clock,
+    crons,
+    doctor,
+    functions,
+    limits,
+    pools,
+    scheduler,
+    testing,
+)
 from scheduling.cluster import rescue, transitions
 from scheduling.doctor import CHECKS, project
 from scheduling.models import Cron, Host, Job, Limit, Pause, Pool, State
@@ -31,8 +44,10 @@ def frozen():
 
 
 @pytest.fixture(autouse=True)
-def well(settings):
-    """Settings as in production, and what the code declares written."""
+def well(settings, monkeypatch):
+    """Settings as in production, what the code declares written, and no function that another test has left behind."""
+    ours = {name: one for name, one in functions._registry.items() if name.startswith(("work.", "markets."))}
+    monkeypatch.setattr(functions, "_registry", ours)
     settings.SECRET_KEY = "x1Y2z3-" * 10
     settings.SECURE_SSL_REDIRECT = True
     crons.sync()

@@ -145,7 +145,7 @@ class TestPlans:
         now, params = clock.sql()
         found = plan(waiting.LOOK.format(now=now, **WORDS[connection.vendor]), params)
         assert "job_due" in found
-        assert not set(found.replace("job_due", "").split()) & {"job_by_state", "job_by_name"}
+        assert "job_by_name" not in found  # what runs, which is little, may be counted by its state
         if connection.vendor == "sqlite":
             assert "(lane=? AND priority=? AND run_at<?)" in found, "what is not due yet is not looked at"
         else:
