@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 CODE, REFERENCE = ROOT / "scheduling", ROOT / "docs" / "reference"
 HEAD = "<!-- Written by docs/build.py. To change it, change the docstrings, then run `make docs`. -->"
 ROW = re.compile(r"^(\S+) {2,}(.+(?:\n +.+)*)", re.MULTILINE)  # a name and its meaning, which may go on below
-Node = ast.FunctionDef | ast.ClassDef
+Node = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
 JOBS = ["models/job.py State Job", "models/attempt.py Attempt"]
 CLOCKS = ["testing/clocks.py testing.Clock testing.random", "testing/draining.py testing.drain testing.advance"]
@@ -37,7 +37,9 @@ PAGES = {
 }
 SHOWN_AS = {"Context": "context", "testing.Clock": "testing.clock", "Conf": "SCHEDULING"}  # callers make none of these
 TITLES = {"calls.py": "Options of a call", "keys.py": "Keys", "pytest_fixtures.py": "Fixtures of pytest"}
-INTERNAL = {"pools.key_of", "limits.require", "crons.declarations", "crons.edited", "Job.save", "Options.of"}
+INTERNAL = (
+    "pools.key_of pools.declares limits.require limits.exists crons.declarations crons.edited Job.save Options.of"
+)
 ERRORS = re.findall(r"^class (\w+)\(SchedulingError\)", (CODE / "exceptions.py").read_text(), re.MULTILINE)
 OF_DJANGO = "version verbosity settings pythonpath traceback no_color force_color skip_checks"
 
@@ -61,12 +63,13 @@ def _part(part: str, nth: int) -> list[str]:
     for prefix, name in (re.findall(r"(.*?)(\w+|\*)$", name)[0] for name in names):
         for each in [name] if name != "*" else [name for name in there if name[0] != "_"]:
             texts += _section(SHOWN_AS.get(prefix + each, prefix + each), there[each], source, there)
-    return texts
+    twins = ", ".join(f"`{verb}`" for verb in re.findall(r"^(a\w+) = twin\(", source, re.MULTILINE) if "*" in part)
+    return [*texts, "## Twins", f"The same verbs, to be awaited inside `async def`: {twins}."] if twins else texts
 
 
 def _section(name: str, node: Node, source: str, there: dict[str, Node], level: str = "##") -> list[str]:
     """What it is in a line, its signature, the rest of its docstring, its fields, its errors, its members."""
-    if name in INTERNAL:
+    if name in INTERNAL.split():
         return []
     docstring = ast.get_docstring(node) or sys.exit(f"{name} has no docstring")
     first, *rest = _markdown(docstring)
@@ -85,7 +88,7 @@ def _section(name: str, node: Node, source: str, there: dict[str, Node], level: 
 
 def _signature(name: str, node: Node, source: str, fields: list[list[str]]) -> str:
     """As it stands in the code; of a class that of its __init__, else one made of its fields."""
-    if isinstance(node, ast.FunctionDef):
+    if not isinstance(node, ast.ClassDef):
         if any(ast.unparse(one) == "property" for one in node.decorator_list):
             return f"{name}: {ast.unparse(node.returns)}"
         return re.sub(r"\bself(, )?", "", _header(node, source))
