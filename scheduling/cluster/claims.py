@@ -179,6 +179,8 @@ def claim(host_id: int, names: Sequence[str], lane: Lane, limit: int) -> list[Cl
     Of a pool at most as many as it has room for, over all hosts: on PostgreSQL who claims from it locks the
     pool's row first (another host that finds it locked takes nothing) and counts with a snapshot of after that.
     """
+    if failpoints.on:
+        failpoints.hit("claim.before")
     pool = lane.name.lstrip(lanes.ASYNC)
     values: dict[str, Any] = {
         "names": jsontext.dumps(names),

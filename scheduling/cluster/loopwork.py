@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from scheduling import functions, lanes
-from scheduling.cluster import claims, groups
+from scheduling.cluster import claims, failpoints, groups
 from scheduling.cluster.claims import Claim, Lane
 from scheduling.cluster.every import Every
 from scheduling.cluster.workqueue import WorkQueue
@@ -49,6 +49,8 @@ class LoopWork:
         Their functions decide, not their lane: it may be of a release in which one was async that is not any more,
         or the other way round. What no loop takes is pending again, in the lane that is now its own.
         """
+        if failpoints.on and claimed:
+            failpoints.hit("claim.after_commit")
         if not self._any or not claimed:
             return claimed
         is_async = {name: functions.get(name).is_async for name in {claim.name for claim in claimed}}

@@ -302,7 +302,7 @@ def _ended(rows: Sequence[Sequence[Any]]) -> None:
     (id, on_complete, context, key, backfill, waits_for, outcome).
     """
     insert([_told(id, teller, context, outcome) for id, teller, context, *_, outcome in rows if teller])
-    if failpoints.on:
+    if failpoints.on and rows:
         failpoints.hit("on_complete.inserted")
     _wake([row[0] for row in rows if (row[3] is not None or row[4]) and row[5] is None])
 

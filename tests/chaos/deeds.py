@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from pathlib import Path
 
@@ -27,6 +28,26 @@ def act(file: str, stay: float = 0, gate: bool = False) -> int | None:
 def again(file: str, stay: float = 0, gate: bool = False) -> int | None:
     """At least once: four attempts."""
     return act.body(file, stay, gate)
+
+
+@action(name="chaos.async_again", retry=AGAIN)
+async def async_again(file: str, gate: bool = False) -> int | None:
+    """At least once, in an event loop."""
+    note(file, BEGIN)
+    while gate and not _gate(file).exists():
+        await asyncio.sleep(0.01)
+    note(file, END)
+    return context.job_id
+
+
+@action(name="chaos.stumble", retry=AGAIN)
+def stumble(file: str) -> int | None:
+    """Its first attempt fails."""
+    note(file, BEGIN)
+    if context.attempt == 1:
+        raise ValueError("stumbled")
+    note(file, END)
+    return context.job_id
 
 
 @mutation(name="chaos.write")
