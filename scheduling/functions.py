@@ -93,10 +93,11 @@ class Function:
             )
         return text
 
-    def load(self, text: str, extra: Mapping[str, Any]) -> dict[str, Any]:
-        """The arguments to call the body with; `extra` goes to those parameters that it has and were not given."""
+    def load(self, text: str, asked_for: str | None = None) -> dict[str, Any]:
+        """The arguments to call the body with; its `scheduled_for`, where it has one, is the time that it was asked for."""
         given = jsontext.loads(text)
-        given |= {name: value for name, value in extra.items() if name not in given and self.takes(name)}
+        if GIVEN_BY_CRON in self.parameters and GIVEN_BY_CRON not in given:
+            given[GIVEN_BY_CRON] = clock.from_db(asked_for)
         shape, _result = self._shapes
         try:
             arguments: dict[str, Any] = shape.check(given)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from django.db import transaction
@@ -59,24 +60,23 @@ SELECT
     (SELECT min(due_at) FROM scheduling_cron) <= {{now}},
     EXISTS (SELECT 1 FROM scheduling_pause WHERE kind = 'everything' AND (until IS NULL OR until > {{now}})),
     (SELECT count(*) FROM line), (SELECT max(lane) FROM line),
-    lane, priority, run_at, id, room
+    lane, priority, {{run_at}}, id, room
 FROM (SELECT 1 AS always) AS once LEFT JOIN open ON room IS NULL OR room > 0
 """  # noqa: S608 - text of ours
 CLAIM = f"""
-WITH due AS MATERIALIZED (
-    SELECT id AS due_id FROM scheduling_job {{by_due}}
-    WHERE {WAITING} AND lane = %(lane)s AND priority = %(priority)s AND {OPEN}
-        AND (expires_at IS NULL OR attempt > 0 OR expires_at > {{now}})
-    ORDER BY run_at, id LIMIT {{limit}} {{lock}}
-)
 UPDATE scheduling_job
 SET state = 'in_progress', claim = claim + 1, attempt = attempt + 1, host_id = %(host)s, process = NULL,
     started_at = NULL, reserved = false
-FROM due WHERE id = due_id
-RETURNING id, name, args, claim, attempt, crashes, policy, scheduled_for, run_at,
+WHERE id {{in_this}} (
+    SELECT id FROM scheduling_job {{by_due}}
+    WHERE {WAITING} AND lane = %(lane)s AND priority = %(priority)s
+        AND (run_at, id) >= (%(run_at)s, %(id)s) AND {OPEN}
+        AND (expires_at IS NULL OR attempt > 0 OR expires_at > {{now}})
+    ORDER BY run_at, id LIMIT {{limit}} {{lock}}
+){{end}}
+RETURNING id, name, args, claim, attempt, crashes, policy, {{run_at}}, {{scheduled_for}},
     on_complete || coalesce(key, '') <> '' OR backfill
-"""  # noqa: S608 - materialized: in a join its LIMIT would be taken more than once; coalesce: SQLite 3.40 gives 1 for
-# `key IS NOT NULL` in a RETURNING, whatever the key is
+"""  # noqa: S608 - coalesce: SQLite 3.40 gives 1 for `key IS NOT NULL` in a RETURNING, whatever the key is
 ROOM = f"""
 {{greatest}}(0, {{least}}(%(limit)s, coalesce((
     SELECT max_parallelism FROM scheduling_pool WHERE name = %(pool_name)s AND name NOT IN ({PAUSED_POOLS})
@@ -95,6 +95,11 @@ WORDS = {
         "known": "name = ANY (ARRAY(SELECT json_array_elements_text(%(names)s::json)))",
         "by_due": "",
         "lock": "FOR UPDATE SKIP LOCKED",
+        # an array: a join may take the LIMIT more than once, or read the whole table
+        "in_this": "= ANY (ARRAY",
+        "run_at": "run_at::text",  # read as a time it would cost more than the rest of the row
+        "scheduled_for": "scheduled_for::text",
+        "end": ")",
         "pool_of_lane": "split_part(ltrim(lane, '@'), '/', 1)",
         "least": "least",
         "greatest": "greatest",
@@ -110,6 +115,10 @@ WORDS = {
         "known": "name IN (SELECT value FROM json_each(%(names)s))",
         "by_due": "INDEXED BY job_due",  # without statistics it would take another, and read every pending row
         "lock": "",  # it has one writer at a time
+        "in_this": "IN",
+        "run_at": "run_at",
+        "scheduled_for": "scheduled_for",
+        "end": "",
         "pool_of_lane": "substr(ltrim(lane, '@'), 1, instr(ltrim(lane, '@') || '/', '/') - 1)",
         "least": "min",
         "greatest": "max",
@@ -122,12 +131,16 @@ class Lane(NamedTuple):
     """A lane in which a job is due that may begin."""
 
     priority: int
-    run_at: datetime
-    """Of its first due job; so is `id`."""
+    run_at: str
+    """Of the first due job, or of the last that was claimed, as the database writes it; so is `id`."""
     id: int
     name: str
-    room: int | None
+    room: int | None = None
     """How many more its pool may run at once; None: any number."""
+
+    def after(self, claimed: Sequence[Claim]) -> Lane:
+        """The lane from the last of these claims on."""
+        return self._replace(run_at=claimed[-1].run_at, id=claimed[-1].id) if claimed else self
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,8 +155,7 @@ class Found:
     """From where the next look is to go on; "": from the beginning."""
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(NamedTuple):
     """One claim of a job: what its worker needs to know."""
 
     id: int
@@ -153,8 +165,10 @@ class Claim:
     attempt: int
     crashes: int = 0
     policy: Any = None
-    scheduled_for: datetime | None = None
-    """The cron's instant; where there is none, the time it was asked to run at."""
+    run_at: str = ""
+    """As the database writes it; so is `scheduled_for`."""
+    scheduled_for: str | None = None
+    """The instant of its cron."""
     tells: bool = True
     """Whether something follows its end: an on_complete, or a job that waits for it."""
 
@@ -166,29 +180,21 @@ def look(names: Sequence[str], after: str = "") -> Found:
     if paused:
         return Found(False, (), "")
     found = [
-        Lane(priority, clock.from_db(run_at), id, lane, room)  # type: ignore[arg-type]
-        for *_, lane, priority, run_at, id, room in rows
-        if lane is not None
+        Lane(priority, run_at, id, lane, room) for *_, lane, priority, run_at, id, room in rows if lane is not None
     ]
     return Found(bool(ticks), sorted(found, key=_order), last if count >= MOST_LANES else "")
 
 
 def claim(host_id: int, names: Sequence[str], lane: Lane, limit: int) -> list[Claim]:
-    """Take up to `limit` due jobs of a lane for a host, in order of their times.
+    """Take up to `limit` due jobs of a lane for a host, in order of their times, from the lane's key on.
 
     Of a pool at most as many as it has room for, over all hosts: on PostgreSQL who claims from it locks the
     pool's row first (another host that finds it locked takes nothing) and counts with a snapshot of after that.
     """
+    pool = lane.name.lstrip(lanes.ASYNC)
+    values = lane._asdict() | {"lane": lane.name, "names": jsontext.dumps(names), "host": host_id, "limit": limit}
     if failpoints.on:
         failpoints.hit("claim.before")
-    pool = lane.name.lstrip(lanes.ASYNC)
-    values: dict[str, Any] = {
-        "names": jsontext.dumps(names),
-        "host": host_id,
-        "lane": lane.name,
-        "priority": lane.priority,
-    }
-    values["limit"] = limit
     if not pool:
         return _claims(execute(CLAIM, values, "%(limit)s"))
     values |= {"pool": pool, "pool_name": lanes.pool_name(pool)}
@@ -208,12 +214,13 @@ def next_due(names: Sequence[str], after: datetime) -> datetime | None:
     return clock.from_db(execute(NEXT_DUE, values)[0][0])
 
 
-def _order(lane: Lane) -> tuple[int, datetime, int]:
+def _order(lane: Lane) -> tuple[int, str, int]:
     return -lane.priority, lane.run_at, lane.id
 
 
 def _claims(rows: Sequence[Sequence[Any]]) -> list[Claim]:
-    return [_claim(*row) for row in sorted(rows, key=lambda row: (row[8], row[0]))]
+    """What CLAIM gives, in order of their times."""
+    return [_claim(*row) for row in sorted(rows, key=itemgetter(7, 0))]
 
 
 def _claim(
@@ -223,13 +230,13 @@ def _claim(
     claim: int,
     attempt: int,
     crashes: int,
-    policy: str,
-    scheduled_for: Any,
-    run_at: Any,
+    policy: str | None,
+    run_at: str,
+    scheduled_for: str | None,
     tells: Any,
 ) -> Claim:
-    asked_for = clock.from_db(scheduled_for or run_at)
-    return Claim(id, name, args, claim, attempt, crashes, jsontext.lenient(policy), asked_for, bool(tells))
+    policy = jsontext.lenient(policy) if policy else None
+    return Claim(id, name, args, claim, attempt, crashes, policy, run_at, scheduled_for, bool(tells))
 
 
 def execute(statement: str, values: dict[str, Any], limit: str = "") -> list[Any]:

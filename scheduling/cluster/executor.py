@@ -60,7 +60,7 @@ class Run:
     def arguments(self) -> dict[str, Any]:
         """The arguments for the body; Unfit where they no longer fit it."""
         try:
-            return self.function.load(self.claim.args, {functions.GIVEN_BY_CRON: self.claim.scheduled_for})
+            return self.function.load(self.claim.args, self.claim.scheduled_for or self.claim.run_at)
         except InvalidArguments as error:
             raise Unfit(str(error)) from None
         except Exception as error:  # whatever an annotation or a validator of the function's own raises

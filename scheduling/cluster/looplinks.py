@@ -10,7 +10,7 @@ import pickle
 import socket
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from scheduling.cluster.claims import Claim
 from scheduling.cluster.packets import receive, send
@@ -58,7 +58,7 @@ class LoopLink:
         if not self._send(("run", list(claims))):
             self.refused_at = time.monotonic()
             return False
-        self.sent |= {(claim.id, claim.claim): replace(claim, args="") for claim in claims}
+        self.sent |= {(claim.id, claim.claim): claim._replace(args="") for claim in claims}
         return True
 
     def tell(self, gone: Mapping[Pair, bool]) -> None:

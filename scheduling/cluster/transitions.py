@@ -50,9 +50,10 @@ END_ALL = """
 UPDATE scheduling_job
 SET state = 'success', result = its_result, error = '', log = its_log, finished_at = {now}, process = %s,
     started_at = coalesce(started_at, {began})
-FROM ({rows}) AS ended WHERE id = its_id AND claim = its_claim AND state = 'in_progress'
+FROM ({rows}) AS ended WHERE id = its_id AND claim = its_claim AND {state} = 'in_progress'
 RETURNING id, on_complete, context, key, backfill, waits_for_id
 """
+STATE = {"postgresql": "state", "sqlite": "+state"}  # by their ids: it would read all that runs, once for each row
 ENDED = {
     "postgresql": """
         SELECT * FROM json_to_recordset(%s::json)
@@ -124,7 +125,7 @@ WHERE id = %s AND claim = %s AND state = 'in_progress' AND (%s OR started_at IS 
 GIVE_BACK = """
 UPDATE scheduling_job SET state = 'pending', attempt = attempt - 1, host_id = NULL, process = NULL
 FROM ({rows}) AS held
-WHERE id = its_id AND claim = its_claim AND state = 'in_progress' AND started_at IS NULL RETURNING id, claim
+WHERE id = its_id AND claim = its_claim AND {state} = 'in_progress' AND started_at IS NULL RETURNING id, claim
 """
 
 
@@ -184,7 +185,7 @@ def finish_all(ended: Sequence[tuple[Claim, str, Trace]]) -> bool:
     moment = clock.now() if params else None  # the times are reckoned here where the clock is bound
     began = "began" if moment else f"{now} - elapsed * interval '1 second'"
     rows = [_its(claim, result, trace, moment) for claim, result, trace in ended]
-    statement = END_ALL.format(now=now, began=began, rows=ENDED[connection.vendor])
+    statement = END_ALL.format(now=now, began=began, rows=ENDED[connection.vendor], state=STATE[connection.vendor])
     with connection.cursor() as cursor:
         cursor.execute(statement, [*params, ended[0][2].process, jsontext.dumps(rows)])
         found = cursor.fetchall()
@@ -256,7 +257,9 @@ def give_back(pairs: Sequence[tuple[int, int]]) -> set[tuple[int, int]]:
     connection = clock.database()
     rows = [{"its_id": job, "its_claim": claim} for job, claim in pairs]
     with connection.cursor() as cursor:
-        cursor.execute(GIVE_BACK.format(rows=ENDED[connection.vendor]), [jsontext.dumps(rows)])
+        cursor.execute(
+            GIVE_BACK.format(rows=ENDED[connection.vendor], state=STATE[connection.vendor]), [jsontext.dumps(rows)]
+        )
         return {(job, claim) for job, claim in cursor.fetchall()}
 
 

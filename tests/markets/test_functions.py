@@ -45,7 +45,7 @@ def test_both_can_be_scheduled():
     assert sync_markets.name == "markets.sync_markets" and write_page.name == "markets.write_page"
     rows = [row(1), row(2, parent="9", closes_at=datetime(2026, 11, 21, tzinfo=UTC), labels=("a",))]
     stored = write_page.store({"exchange": "opinion", "rows": rows, "at": datetime(2026, 11, 21, tzinfo=UTC)})
-    assert write_page.load(stored, {})["rows"] == rows
+    assert write_page.load(stored)["rows"] == rows
 
 
 def test_the_cron():

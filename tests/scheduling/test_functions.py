@@ -65,7 +65,7 @@ def make():
 
 
 def there_and_back(function, **arguments):
-    return function.load(function.store(arguments), {})
+    return function.load(function.store(arguments))
 
 
 # The registry
@@ -345,7 +345,7 @@ def test_an_error_in_a_query_is_passed_on_and_the_caller_may_go_on_writing(make)
 
 def test_arguments_are_coerced_by_the_annotations():
     assert json.loads(work.add.store({"a": "5"})) == {"a": 5}
-    assert work.add.load('{"a":5}', {}) == {"a": 5}
+    assert work.add.load('{"a":5}') == {"a": 5}
 
 
 @pytest.mark.parametrize(
