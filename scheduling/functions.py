@@ -62,7 +62,7 @@ class Function:
         if limit and limit.key and limit.key not in self.parameters:
             raise InvalidOption(f"{self.name}: the rate limit's key {limit.key!r} is none of its arguments")
 
-    @property
+    @functools.cached_property
     def is_async(self) -> bool:
         """Whether the body is an `async def`."""
         return inspect.iscoroutinefunction(self.body)
@@ -94,8 +94,8 @@ class Function:
         return text
 
     def load(self, text: str, asked_for: str | None = None) -> dict[str, Any]:
-        """The arguments to call the body with; its `scheduled_for`, where it has one, is the time that it was asked for."""
-        given = jsontext.loads(text)
+        """The arguments to call the body with; its `scheduled_for`, where it has one, is when it was asked for."""
+        given = jsontext.loads(text) if text != "{}" else {}
         if GIVEN_BY_CRON in self.parameters and GIVEN_BY_CRON not in given:
             given[GIVEN_BY_CRON] = clock.from_db(asked_for)
         shape, _result = self._shapes
@@ -112,6 +112,8 @@ class Function:
     def store_result(self, value: Any) -> str:
         """A result as JSON text. Raises InvalidResult where it does not fit its annotation or cannot be stored."""
         _arguments, shape = self._shapes
+        if value is None and shape.takes_none:
+            return "null"
         try:
             text = shape.write(value)
         except ValidationError as error:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 from typing import Any
 
+COMPACT = (",", ":")
+_plain = json.JSONEncoder(allow_nan=False, separators=COMPACT)  # made once: that costs more than most values do
+
 
 def dumps(value: Any, **options: Any) -> str:
     """A JSON-able value as text. Raises ValueError for NaN and infinities, TypeError for what is not JSON.
 
     Options are those of json.dumps().
     """
-    return json.dumps(value, allow_nan=False, separators=(",", ":"), **options)
+    return json.dumps(value, allow_nan=False, separators=COMPACT, **options) if options else _plain.encode(value)
 
 
 def loads(text: str | None) -> Any:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TypeVar
@@ -71,14 +71,24 @@ def count_scheduled(calls: int, size: int) -> None:
     current.scheduled_calls, current.scheduled_bytes = calls, size
 
 
+def begin(execution: Execution) -> Token[Execution | None]:
+    """From now on `context` speaks of this attempt."""
+    return _current.set(execution)
+
+
+def end(token: Token[Execution | None]) -> None:
+    """What `begin` gave this is over."""
+    _current.reset(token)
+
+
 @contextmanager
 def executing(execution: Execution) -> Iterator[Execution]:
     """Make this the attempt that `context` speaks of."""
-    token = _current.set(execution)
+    token = begin(execution)
     try:
         yield execution
     finally:
-        _current.reset(token)
+        end(token)
 
 
 class Context:

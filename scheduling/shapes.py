@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Collection
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any
 
 from django.db import Error
@@ -47,6 +48,14 @@ class Shape:
                 return self._adapter.validate_json(text, by_alias=True, by_name=True)
             except (ValidationError, ValueError, TypeError, RecursionError):
                 raise error from None
+
+    @cached_property
+    def takes_none(self) -> bool:
+        """Whether None may be stored, as what it is: most results are."""
+        try:
+            return self.write(None) == "null"
+        except (NotJSON, ValidationError):
+            return False
 
     def write(self, value: Any) -> str:
         """The value, coerced, as JSON text. ValidationError where it does not fit, NotJSON where it is not JSON."""

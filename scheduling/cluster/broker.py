@@ -8,6 +8,7 @@ import random
 import signal
 import time
 from collections.abc import Sequence
+from functools import partial
 
 from django.db.models import QuerySet
 from django_q.brokers.orm import ORM
@@ -21,6 +22,7 @@ from scheduling.cluster.claims import Lane
 from scheduling.cluster.errors import first_line, is_transient
 from scheduling.cluster.every import Every
 from scheduling.cluster.loopwork import LoopWork
+from scheduling.cluster.outlook import Outlook
 from scheduling.cluster.retention import Retention
 from scheduling.cluster.slots import Slots
 from scheduling.cluster.workqueue import WorkQueue
@@ -62,7 +64,7 @@ class JobBroker(ORM):  # type: ignore[misc]
         self._audit, self._retention, self._stall = Audit(), Retention(), Stall()
         self._names = functions.names()
         self.loops = LoopWork(queue, self._names)
-        self._after = ""  # where the next look begins, while there are more lanes than one look shows
+        self.outlook = Outlook(partial(claims.look, self._names))
         self._empty: dict[str, float] = {}  # lanes whose limit has no token, and until when (time.monotonic())
         self._pause = 0.05
 
@@ -94,10 +96,9 @@ class JobBroker(ORM):  # type: ignore[misc]
         if self._expiries():
             transitions.expire()
             self._keep_house()
-        found = claims.look(self._names, self._after)
-        self._after = found.after
-        done = self._tick() if found.ticks else 0
-        served = self._serve(due := [lane for lane in found.lanes if lanes.served(lane.name, conf().pools)])
+        due = [lane for lane in self.outlook.lanes() if lanes.served(lane.name, conf().pools)]
+        done = self._tick() if self.outlook.ticks else 0
+        served = self._serve(due)
         self._stall.watch(not served and any(lane.name == "" for lane in due) and self.queue.idle() > 0)
         done += served
         if self.queue.idle() and (plain := self._plain_tasks()):
@@ -107,14 +108,13 @@ class JobBroker(ORM):  # type: ignore[misc]
         return None
 
     def _serve(self, due: Sequence[Lane]) -> int:
-        """Claim for idle workers, lane by lane, and reserve tokens; gives how many jobs were moved on."""
-        assert self.host is not None
+        """Claim for workers, lane by lane, and reserve tokens; gives how many jobs were moved on."""
         done = 0
         for lane in due:
             if lane.name.startswith(lanes.TOKENS):
                 done += self._reserve(lane)
             elif self.loops.serve(lane.name):
-                done += self.loops.claim(self.host, lane)
+                done += self._claim_for_loops(lane)
             elif wanted := self.queue.wanted(lane.name):
                 done += self._claim(lane, wanted)
         return done
@@ -124,6 +124,7 @@ class JobBroker(ORM):  # type: ignore[misc]
         if self._empty.get(lane.name, 0) > now:
             return 0
         moved, empty = tokens.reserve(self._names, lane)
+        self.outlook.advance(lane, more=moved == tokens.AT_ONCE)
         if empty:
             self._empty = {name: until for name, until in self._empty.items() if until > now}
             self._empty[lane.name] = now + min(empty, tokens.LOOK_AGAIN)
@@ -145,6 +146,7 @@ class JobBroker(ORM):  # type: ignore[misc]
         limits.sync(only_add=True)
         self._settle_workers()
         self._take_back()
+        self.outlook.forget()
         self._began = True
         self._sure_at = time.monotonic() + conf().host_dead_after
 
@@ -159,6 +161,7 @@ class JobBroker(ORM):  # type: ignore[misc]
         made = ticker.tick()
         if made:
             self._ticks.now()
+            self.outlook.forget()
         return made
 
     def _settle_workers(self) -> None:
@@ -201,17 +204,26 @@ class JobBroker(ORM):  # type: ignore[misc]
     def _claim(self, lane: Lane, wanted: int) -> int:
         assert self.host is not None
         claimed = claims.claim(self.host.pk, self._names, lane, wanted)
+        self.outlook.advance(lane.after(claimed), more=len(claimed) == wanted)
         if mine := self.loops.divert(claimed):
             self.queue.hand(lane.name, mine)
         return len(claimed)
+
+    def _claim_for_loops(self, lane: Lane) -> int:
+        assert self.host is not None
+        done, room_left = self.loops.claim(self.host, lane)
+        self.outlook.advance(lane, more=not room_left)
+        return done
 
     def _take_back_late(self) -> None:
         """Give back what waits behind a job that turns out slow: another worker takes it."""
         for link in self.queue.late():
             slot = self.slots.at(link.slot)
-            slot.take_back(link.message)
+            slot.take_back(link.messages[-1].number)
             link.late = True
-            link.sent = sorted(set(link.sent) - transitions.give_back([p for p in link.sent if p != slot.held]))
+            gone = transitions.give_back([pair for pair in link.pairs() if pair != slot.held])
+            for message in link.messages:
+                message.pairs = [pair for pair in message.pairs if pair not in gone]
         if self.queue.left:
             transitions.give_back(self.queue.left)
             self.queue.left.clear()
@@ -225,7 +237,9 @@ class JobBroker(ORM):  # type: ignore[misc]
         return tasks
 
     def _patience(self) -> float:
-        return conf().poll_seconds if clock.database().vendor == "postgresql" else conf().sqlite_poll_seconds
+        """Seconds to wait where there is nothing to do, unless a worker says something."""
+        poll = conf().poll_seconds if clock.database().vendor == "postgresql" else conf().sqlite_poll_seconds
+        return self.outlook.patience(poll)
 
     def _lost(self, error: Exception) -> None:
         """The database is away: say so once an outage, and wait, longer each time."""

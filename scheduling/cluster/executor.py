@@ -16,17 +16,17 @@ from typing import Any
 
 from django.db import transaction
 
-from scheduling import clock, functions
-from scheduling.cluster import actions, failpoints, outcomes, slots, transitions
+from scheduling import clock, functions, running
+from scheduling.cluster import actions, failpoints, logs, outcomes, slots, transitions
 from scheduling.cluster.claims import Claim
 from scheduling.cluster.errors import Unfit, describe, insist, is_transient, last_line
-from scheduling.cluster.interrupts import interruptible
-from scheduling.cluster.logs import Captured, capture
+from scheduling.cluster.interrupts import arm, disarm, timers
+from scheduling.cluster.logs import Captured
 from scheduling.cluster.transitions import Trace
 from scheduling.conf import conf
 from scheduling.exceptions import InvalidArguments, InvalidResult, JobCanceled, JobTimeout
 from scheduling.functions import Function
-from scheduling.running import Execution, executing
+from scheduling.running import Execution
 
 logger = logging.getLogger("scheduling")
 
@@ -71,15 +71,20 @@ class Run:
         claim, timeout = self.claim, outcomes.timeout_of(self.function, self.claim.policy)
         writes = self.function.kind == "action"
         logger.debug("job.started job=%s attempt=%s name=%s", claim.id, claim.attempt, claim.name)
-        with capture(self.log), executing(Execution(claim.id, claim.attempt, claim.claim, writes, timeout=timeout)):
+        log = logs.begin(self.log)
+        execution = running.begin(Execution(claim.id, claim.attempt, claim.claim, writes, timeout=timeout))
+        try:
             arguments = self.arguments()
             self.began = time.monotonic()
             try:
-                by_signal = None if self.function.is_async else timeout
-                with interruptible((claim.id, claim.claim), by_signal):
-                    return body(**arguments)
+                arm((claim.id, claim.claim), None if self.function.is_async else timeout)
+                return body(**arguments)
             finally:
+                disarm()
                 self.ended = time.monotonic()
+        finally:
+            running.end(execution)
+            logs.end(log)
 
     def trace(self) -> Trace:
         """What is known of the attempt."""
@@ -117,13 +122,14 @@ def execute(claims: Sequence[Claim]) -> None:
     Those that are taken back meanwhile, as one before them is slow, are left alone.
     """
     received, left = time.monotonic(), [Run(claim) for claim in claims]
-    while left:
-        mutation = left[0].function.kind == "mutation"
-        if mutation and time.monotonic() - received > LONGEST_TOGETHER:
-            left = _still_ours(left)
-        count = _shareable(left) if mutation else actions.count(left)
-        begun = _mutations(left[:count]) if mutation else actions.run(left[:count])
-        left = left[begun:] if begun else []
+    with timers():
+        while left:
+            mutation = left[0].function.kind == "mutation"
+            if mutation and time.monotonic() - received > LONGEST_TOGETHER:
+                left = _still_ours(left)
+            count = _shareable(left) if mutation else actions.count(left)
+            begun = _mutations(left[:count]) if mutation else actions.run(left[:count])
+            left = left[begun:] if begun else []
     if slots.mine:
         slots.mine.rest()
 
@@ -155,11 +161,12 @@ def _mutations(runs: Sequence[Run]) -> int:
     begun: list[Run] = []
     try:
         with transaction.atomic(using=conf().database):
+            hooks = clock.database().run_on_commit
             for run in runs:
                 if not run.hold():
                     break
                 begun.append(run)
-                _body(run)
+                _body(run, hooks)
                 if run.ended - begun[0].began > LONGEST_TOGETHER:
                     break
             if begun and not transitions.finish_all([(run.claim, run.result, run.trace()) for run in begun]):
@@ -176,12 +183,12 @@ def _mutations(runs: Sequence[Run]) -> int:
     return len(begun)
 
 
-def _body(run: Run) -> None:
-    connection = clock.database()
-    before = len(connection.run_on_commit)
+def _body(run: Run, hooks: list[Any]) -> None:
+    before = len(hooks)
     run.result = run.function.store_result(run.call(run.function.body))
-    run.hooks = [entry[1] for entry in connection.run_on_commit[before:]]
-    del connection.run_on_commit[before:]  # we run them ourselves: an error in one must not skip the others
+    if len(hooks) > before:  # we run them ourselves: an error in one must not skip the others
+        run.hooks = [entry[1] for entry in hooks[before:]]
+        del hooks[before:]
 
 
 def _settle(begun: Sequence[Run], error: BaseException) -> None:

@@ -12,24 +12,27 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from types import FrameType
+from typing import NamedTuple
 
 from scheduling.cluster import slots
+from scheduling.cluster.places import Pair
 from scheduling.exceptions import JobCanceled, JobTimeout
 
 STUBBORN_AFTER = 5.0  # seconds that a body has to let go once it has been interrupted
 
 
-@dataclass
-class _Armed:
-    """The body that runs, and whether it has been interrupted already: each is at most once."""
+class _Armed(NamedTuple):
+    """The body that runs and has not been interrupted yet: each is at most once."""
 
-    pair: tuple[int, int]
+    pair: Pair
     timeout: float | None
+    due: float | None
+    """By time.monotonic()."""
 
 
 _armed: _Armed | None = None
+_timed = False  # whether timers may be set
 
 
 def listen() -> None:
@@ -38,30 +41,45 @@ def listen() -> None:
 
 
 @contextmanager
-def interruptible(pair: tuple[int, int], timeout: float | None) -> Iterator[None]:
-    """While the block runs, the body of this (job, claim) may be interrupted.
+def timers() -> Iterator[None]:
+    """While the block runs, bodies may have timeouts: for many at once, as setting this up costs more than they do.
 
-    `timeout` is in seconds. Outside of a main thread nothing can be raised: the sentinel alone enforces it.
+    Outside of a main thread nothing can be raised: the sentinel alone enforces them.
     """
-    global _armed
-    timed = timeout is not None and threading.current_thread() is threading.main_thread()
-    before = signal.signal(signal.SIGALRM, _on_timeout) if timed else None
+    global _timed
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before, _timed = signal.getsignal(signal.SIGALRM), True
     try:
-        _armed = _Armed(pair, timeout)
-        if slots.mine:
-            slots.mine.run(time.monotonic() + timeout if timeout is not None else None)
-            if slots.mine.canceled(pair):  # the signal came before this line
-                raise JobCanceled
-        if timed and timeout is not None:
-            signal.setitimer(signal.ITIMER_REAL, timeout)
         yield
     finally:
-        _armed = None
-        if slots.mine:
-            slots.mine.let_go()
-        if timed:
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            signal.signal(signal.SIGALRM, before)
+        _timed = False
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def arm(pair: Pair, timeout: float | None) -> None:
+    """From now on the body of this (job, claim) may be interrupted; `timeout` is in seconds."""
+    global _armed
+    due = None if timeout is None else time.monotonic() + timeout
+    _armed = _Armed(pair, timeout, due)
+    if slots.mine:
+        slots.mine.run(due)
+        if slots.mine.canceled(pair):  # the signal came before this line
+            raise JobCanceled
+    if timeout is not None and _timed:
+        if signal.getsignal(signal.SIGALRM) is not _on_timeout:  # a body may have taken it
+            signal.signal(signal.SIGALRM, _on_timeout)
+        signal.setitimer(signal.ITIMER_REAL, timeout)
+
+
+def disarm() -> None:
+    """The body has ended. Its timer may go on: it finds nothing armed, or what is not due yet."""
+    global _armed
+    _armed = None
+    if slots.mine:
+        slots.mine.let_go()
 
 
 def timed_out(seconds: float | None) -> JobTimeout:
@@ -71,7 +89,7 @@ def timed_out(seconds: float | None) -> JobTimeout:
 
 def _on_timeout(_number: int, _frame: FrameType | None) -> None:
     global _armed
-    if _armed is not None:
+    if _armed is not None and _armed.due is not None and time.monotonic() >= _armed.due:
         seconds, _armed = _armed.timeout, None
         raise timed_out(seconds)
 

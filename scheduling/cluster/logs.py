@@ -6,7 +6,7 @@ import logging
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 
 from scheduling.redaction import RedactingFormatter
 
@@ -34,7 +34,7 @@ class Captured:
 
     def text(self) -> str:
         """The lines as one text."""
-        return b"\n".join(self._lines).decode(errors="ignore")
+        return b"\n".join(self._lines).decode(errors="ignore") if self._lines else ""
 
 
 _captured: ContextVar[Captured | None] = ContextVar("scheduling_log", default=None)
@@ -54,14 +54,24 @@ _handler = _Handler()
 _handler.setFormatter(RedactingFormatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
 
 
-@contextmanager
-def capture(captured: Captured) -> Iterator[None]:
-    """Keep what is logged meanwhile."""
+def begin(captured: Captured) -> Token[Captured | None]:
+    """From now on, what is logged in this context is kept."""
     root = logging.getLogger()
     if _handler not in root.handlers:
         root.addHandler(_handler)
-    token = _captured.set(captured)
+    return _captured.set(captured)
+
+
+def end(token: Token[Captured | None]) -> None:
+    """What `begin` gave this is over."""
+    _captured.reset(token)
+
+
+@contextmanager
+def capture(captured: Captured) -> Iterator[None]:
+    """Keep what is logged meanwhile."""
+    token = begin(captured)
     try:
         yield
     finally:
-        _captured.reset(token)
+        end(token)

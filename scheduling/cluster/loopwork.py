@@ -29,8 +29,11 @@ class LoopWork:
         """Whether the jobs of a lane are for event loops."""
         return self._any and lane.startswith(lanes.ASYNC)
 
-    def claim(self, host: Host, lane: Lane) -> int:
-        """Claim as many jobs of a lane as the loops have places for, and hand them out; gives how many."""
+    def claim(self, host: Host, lane: Lane) -> tuple[int, bool]:
+        """Claim as many jobs of a lane as the loops have places for, and hand them out.
+
+        Gives how many, and whether there is room for more: then the lane is empty.
+        """
         done = 0
         while room := min(self._queue.loops.room(), MOST):
             claimed = claims.claim(host.pk, self._names, lane, room)
@@ -40,8 +43,8 @@ class LoopWork:
             groups.refile(strays[idle:])
             done += len(claimed)
             if len(claimed) < room:
-                break
-        return done
+                return done, True
+        return done, False
 
     def divert(self, claimed: Sequence[Claim]) -> Sequence[Claim]:
         """Hand the async ones to event loops, and give the others.

@@ -1,13 +1,14 @@
-"""What the event loop of a worker holds, in memory that outlives it: a place for each async action.
+"""What a worker holds, in memory that outlives it: a place for each claim.
 
-The loop alone writes: the (job, claim) before its start, the time by which the body is to end while it runs,
-and nothing after its end. Who reads a pair while it is written sees one that is no more, or is not yet begun,
-which the claim's fence makes harmless.
+What its main thread was handed is written when it is received. Of what its event loop holds, the loop alone
+writes: the (job, claim) before its start, the time by which the body is to end while it runs, and nothing after its
+end. Who reads a pair while it is written sees one that is no more, or is not yet begun, which the claim's fence
+makes harmless.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 JOB, CLAIM, DUE = range(3)
@@ -23,7 +24,7 @@ def micro(seconds: float | None) -> int:
 
 @dataclass(frozen=True)
 class Places:
-    """The places of one event loop."""
+    """The places of one event loop, or of one message."""
 
     numbers: memoryview
 
@@ -36,6 +37,12 @@ class Places:
         self.numbers[place * WIDTH + CLAIM] = pair[1]
         self.numbers[place * WIDTH + JOB] = pair[0]
 
+    def fill(self, pairs: Sequence[Pair]) -> None:
+        """The worker has received these together; nothing else is held."""
+        self.clear_all()
+        for place, pair in enumerate(pairs):
+            self.hold(place, pair)
+
     def due(self, place: int, at: float | None) -> None:
         """The body is to end by then: its deadline, or the time at which it was canceled."""
         self.numbers[place * WIDTH + DUE] = micro(at)
@@ -45,13 +52,17 @@ class Places:
         self.numbers[place * WIDTH + JOB] = 0
 
     def clear_all(self) -> None:
-        """The loop is dead, and what it held is settled."""
-        for place in range(len(self)):
-            self.clear(place)
+        """Nothing is held any more."""
+        for at in range(0, len(self.numbers), WIDTH):
+            self.numbers[at] = 0
 
     def pairs(self) -> set[Pair]:
         """What the loop holds."""
         return {(job, claim) for job, claim, _due in self._rows()}
+
+    def in_order(self) -> list[Pair]:
+        """The same, by their places."""
+        return [(job, claim) for job, claim, _due in self._rows()]
 
     def late(self, at: float) -> set[Pair]:
         """What should have ended before `at`."""

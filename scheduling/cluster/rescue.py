@@ -76,7 +76,7 @@ def beat(host_id: int) -> bool:
 
 def worker(host_id: int, slot: Slot, sent: Iterable[Pair]) -> None:
     """Settle what a dead worker left: what it ran has crashed, the others are given back."""
-    left = set(sent) | ({slot.held} if slot.held else set()) | slot.loop.pairs()
+    left = set(sent) | slot.pairs()
     running = slot.held if slot.running else None
     rows = [row for row in _claims(host_id, [job for job, _claim in left]) if (row.id, row.claim) in left]
     if slot.ended == Ended.TIMEOUT:
@@ -96,8 +96,7 @@ def _time_out(row: Job) -> None:
 def orphans(host_id: int, slots: Slots, in_flight: set[Pair]) -> None:
     """Give back the claims of a host that no living worker has, and that are on the way to none."""
     claims = _claims(host_id)  # read before the slots: what is claimed later is not looked at
-    held = {slot.held for slot in slots.live()} | in_flight
-    held |= {pair for slot in slots.live() for pair in slot.loop.pairs()}
+    held = {pair for slot in slots.live() for pair in slot.pairs()} | in_flight
     _settle([row for row in claims if (row.id, row.claim) not in held], "nobody had it any more", running=set())
 
 

@@ -8,12 +8,14 @@ in its places beside (see scheduling.cluster.places).
 from __future__ import annotations
 
 import mmap
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
 from scheduling.cluster import places
-from scheduling.cluster.places import Places, micro
+from scheduling.cluster.places import Pair, Places, micro
 
+MOST_AT_ONCE = 100  # jobs in one message
 LOOP_PATIENCE = 1.0  # seconds more than a stubborn body has, as a living event loop gives up on one by itself
 
 
@@ -69,6 +71,8 @@ class Slot:
 
     index: int
     numbers: memoryview
+    message: Places
+    """What its main thread was handed together, in its order."""
     loop: Places
     """What its event loop holds."""
 
@@ -107,6 +111,11 @@ class Slot:
         """The sentinel has started a worker here."""
         self._set(PID, pid)
 
+    def receive(self, number: int, pairs: Sequence[Pair]) -> None:
+        """The worker has received a message, by its number (from 1). From now on its claims are the worker's."""
+        self._set(MESSAGE, number)
+        self.message.fill(pairs)
+
     def hold(self, job: int, claim: int) -> bool:
         """The worker has come to a claim; False where the pusher has taken back what it had not come to.
 
@@ -116,11 +125,16 @@ class Slot:
         self._set(JOB, job)
         self._set(CLAIM, claim)
         self._set(PHASE, Phase.HOLDS)
-        return self._get(TAKEN_BACK) != self._get(MESSAGE)
+        return self._get(TAKEN_BACK) < self._get(MESSAGE)
 
-    def receive(self, message: int) -> None:
-        """The worker has received a message, by its number (from 1)."""
-        self._set(MESSAGE, message)
+    def begun(self) -> list[Pair]:
+        """What the worker has come to of its message: the last may not have begun, the others may have ended."""
+        pairs, held = self.message.in_order(), self.held
+        return pairs[: pairs.index(held) + 1] if held in pairs else []
+
+    def pairs(self) -> set[Pair]:
+        """All that the worker has, in its main thread and its event loop."""
+        return self.message.pairs() | self.loop.pairs() | ({self.held} if self.held else set())
 
     def run(self, deadline: float | None) -> None:
         """The body begins with the next line, and is to end by `deadline` (time.monotonic(), the same on all
@@ -133,11 +147,12 @@ class Slot:
         self._set(PHASE, Phase.HOLDS)
 
     def take_back(self, message: int) -> None:
-        """The pusher takes back what the worker has not come to of a message."""
+        """The pusher takes back what the worker has not come to of a message, and of those before it."""
         self._set(TAKEN_BACK, message)
 
     def rest(self) -> None:
         """The worker is done with its last message."""
+        self.message.clear_all()
         self._set(PHASE, Phase.IDLE)
         self._set(DEADLINE, 0)
 
@@ -204,6 +219,7 @@ class Slot:
 
     def free(self) -> None:
         """The pusher has settled what was left."""
+        self.message.clear_all()
         self.loop.clear_all()
         for field in reversed(range(WIDTH)):  # the status last: then it may be taken
             self._set(field, 0)
@@ -220,10 +236,13 @@ class Slots:
 
     def __init__(self, workers: int, loop_places: int = 0) -> None:
         count = 4 * workers + 4
-        width = WIDTH + loop_places * places.WIDTH
+        loop = WIDTH + MOST_AT_ONCE * places.WIDTH  # where the loop's places begin
+        width = loop + loop_places * places.WIDTH
         numbers = memoryview(mmap.mmap(-1, count * width * 8)).cast("q")
         own = [numbers[index * width : (index + 1) * width] for index in range(count)]
-        self._slots = [Slot(index, part[:WIDTH], Places(part[WIDTH:])) for index, part in enumerate(own)]
+        self._slots = [
+            Slot(index, part[:WIDTH], Places(part[WIDTH:loop]), Places(part[loop:])) for index, part in enumerate(own)
+        ]
 
     def take(self) -> Slot | None:
         """A free slot, for a worker that is about to be started; None where none has been settled yet."""

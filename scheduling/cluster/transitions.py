@@ -202,10 +202,12 @@ def succeeded(rows: Sequence[Sequence[Any]], results: Mapping[int, str]) -> None
 
 
 def _its(claim: Claim, result: str, trace: Trace, moment: datetime | None) -> dict[str, Any]:
-    row = {"its_id": claim.id, "its_claim": claim.claim, "its_result": result, "its_log": trace.log}
+    row: dict[str, Any] = {"its_id": claim.id, "its_claim": claim.claim, "its_result": result, "its_log": trace.log}
     if moment is None:
-        return row | {"elapsed": trace.elapsed}
-    return row | {"began": str(clock.to_db(moment - timedelta(seconds=trace.elapsed)))}
+        row["elapsed"] = trace.elapsed
+        return row
+    row["began"] = str(clock.to_db(moment - timedelta(seconds=trace.elapsed)))
+    return row
 
 
 def fail(claim: Claim, error: str, trace: Trace) -> bool:

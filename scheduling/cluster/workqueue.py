@@ -1,9 +1,10 @@
 """How claims get from the pusher to the workers, without a lock and without a guess.
 
 Each worker makes a socket pair of its own and offers one end to the pusher, through a socket that all
-inherit. On that link it says when it is ready; the pusher sends to ready workers only, so it never blocks
-and always knows who has what. A worker's death closes its link. A pusher's death closes them all, and each
-worker offers a new one to the next pusher. A worker's event loop offers a link of its own (see looplinks).
+inherit. The pusher sends on it what the worker has room for, and the worker says when it is done with a message:
+so the pusher never blocks and always knows who has what. A worker's death closes its link. A pusher's death closes
+them all, and each worker offers a new one to the next pusher. A worker's event loop offers a link of its own (see
+looplinks).
 """
 
 from __future__ import annotations
@@ -13,63 +14,19 @@ import select
 import socket
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from scheduling.cluster import slots
+from scheduling.cluster.links import DONE, Link, Pace
 from scheduling.cluster.looplinks import LoopLinks
-from scheduling.cluster.packets import Flag, PacketQueue, receive, send
+from scheduling.cluster.packets import Flag, PacketQueue, receive
+from scheduling.cluster.places import Pair
 from scheduling.cluster.slots import Slots
 
-READY = b"r"
 LOOP = "@"  # after the number of the slot, in an offer: it is its event loop's
 PAUSE = 1.0  # seconds after which a waiting worker looks whether it is to stop
 
 Claimed = Sequence[Any]
-
-
-MOST_AT_ONCE = 100  # jobs in one message
-QUICK = 0.05  # seconds that a message's jobs are to take together
-LATE = 0.5  # seconds after which what a worker has not come to is taken back, for others to run
-
-
-class Pace:
-    """How many jobs of a lane a worker is handed at once: as many as lately took QUICK together."""
-
-    def __init__(self) -> None:
-        self._sizes: dict[str, int] = {}
-
-    def size(self, lane: str) -> int:
-        """One, where nothing is known."""
-        return self._sizes.get(lane, 1)
-
-    def learn(self, lane: str, jobs: int, seconds: float) -> None:
-        """A message of so many jobs took so long."""
-        fit = int(QUICK * jobs / max(seconds, 1e-6))
-        size = max(1, min(fit, 2 * self.size(lane), MOST_AT_ONCE))
-        self._sizes.pop(lane, None)
-        if size > 1:
-            self._sizes[lane] = size
-        while len(self._sizes) > 1000:
-            self._sizes.pop(next(iter(self._sizes)))
-
-
-@dataclass(eq=False)
-class Link:
-    """The pusher's end of one worker's link."""
-
-    socket: socket.socket
-    slot: int
-    open: bool = True
-    ready: bool = False
-    sent: list[tuple[int, int]] = field(default_factory=list)
-    """The (job, claim) pairs sent since the worker was last ready, but for those that were taken back."""
-    lane: str = ""
-    sent_at: float = 0.0
-    message: int = 0
-    """The number of the last message, from 1."""
-    late: bool = False
-    """Whether what its worker has not come to has been taken back."""
 
 
 class WorkQueue:
@@ -81,26 +38,30 @@ class WorkQueue:
         self._offers, self._offering = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._stop = Flag()
         self._link: socket.socket | None = None  # a worker's own end
+        self._busy = False  # whether it is at a message
         self.links: list[Link] = []  # the pusher's ends
         self.pace = Pace()
         self._messages = time.monotonic_ns()  # a new pusher's numbers are not those of the one before it
-        self.left: list[tuple[int, int]] = []
-        """What was being taken back when its worker became ready: it may have come to it, or not."""
+        self.left: list[Pair] = []
+        """What was being taken back when its worker was done with it: it may have come to it, or not."""
 
     # The worker's side
 
     def get(self) -> Any:
         """The next task for this worker, as django-q2 takes it; "STOP" when the host stops."""
         while not self._stop.is_set():
-            link = self._link = self._link or self.offer()
             try:
-                link.send(READY)
-                data = self._wait(link)
+                if self._link and self._busy:
+                    self._link.send(DONE)
+                self._link, self._busy = self._link or self.offer(), False
+                task = self._receive(self._link)
             except (BrokenPipeError, ConnectionResetError):
-                data = b""
-            if data:
-                return self._task(pickle.loads(data))  # noqa: S301 - written by our own pusher
-            link.close()
+                task = None
+            if task:
+                self._busy = True
+                return task
+            if self._link:
+                self._link.close()
             self._link = None
         return "STOP"
 
@@ -117,18 +78,26 @@ class WorkQueue:
         """Whether the host has been told to stop."""
         return self._stop.is_set()
 
-    def _wait(self, link: socket.socket) -> bytes:
+    def _receive(self, link: socket.socket) -> dict[str, Any] | None:
+        """The next message as a task; None where there is none, as the host stops or the pusher is dead.
+
+        A pusher that has died since it sent it may have a successor, which gives back what no worker has: so it
+        is looked at once more after the claims stand in this worker's slot.
+        """
         while not select.select([link], [], [], PAUSE)[0]:
             if self._stop.is_set():
-                return b""
-        return receive(link)
-
-    def _task(self, message: Any) -> dict[str, Any]:
+                return None
+        if not (data := receive(link)):
+            return None
+        message = pickle.loads(data)  # noqa: S301 - written by our own pusher
         if isinstance(message, dict):  # a plain async_task()
             return message
         number, claims = message
         if slots.mine:
-            slots.mine.receive(number)
+            slots.mine.receive(number, [(claim.id, claim.claim) for claim in claims])
+            if _is_closed(link):
+                slots.mine.rest()
+                return None
         return {
             "func": self._execute,
             "args": (claims,),
@@ -143,29 +112,28 @@ class WorkQueue:
     def idle(self) -> int:
         """How many workers wait for work, by what they have said so far."""
         self._listen()
-        return sum(link.ready for link in self.links)
+        return sum(link.idle for link in self.links)
 
     def wanted(self, lane: str) -> int:
-        """How many jobs of a lane the idle workers may be handed together."""
-        return self.idle() * self.pace.size(lane)
+        """How many jobs of a lane the workers may be handed."""
+        self._listen()
+        return sum(link.room(lane, self.pace) for link in self.links)
 
     def hand(self, lane: str, claims: Claimed) -> None:
-        """Send claims to the idle workers, dealt out one by one so that the first begin first.
-
-        A worker may die before it reads them, and its slot then tells.
-        """
-        idle = [link for link in self.links if link.ready]
-        for nth, link in enumerate(idle):
-            if share := claims[nth :: len(idle)]:
-                link.ready, link.late, link.lane, link.sent_at = False, False, lane, time.monotonic()
-                link.sent = [(claim.id, claim.claim) for claim in share]
-                link.message = self._messages = self._messages + 1
-                self._send(link, pickle.dumps((link.message, list(share))))
+        """Send claims to workers: to the idle ones first, dealt out one by one so that the first begin first."""
+        left = list(claims)
+        for takers in ([link for link in self.links if link.idle], [link for link in self.links if not link.idle]):
+            rooms = {link: room for link in takers if (room := link.room(lane, self.pace))}
+            now, left = left[: sum(rooms.values())], left[sum(rooms.values()) :]
+            for nth, link in enumerate(rooms):
+                if share := now[nth :: len(rooms)]:
+                    self._messages += 1
+                    link.hand(self._messages, lane, share)
+        assert not left, "no more is claimed than is wanted"
 
     def late(self) -> list[Link]:
-        """The links whose workers have been at one message for too long, and have more than one job of it."""
-        now = time.monotonic()
-        return [link for link in self.links if not link.ready and len(link.sent) > 1 and now - link.sent_at > LATE]
+        """The links whose workers have been at one message for too long, while others of their jobs wait."""
+        return [link for link in self.links if link.is_late()]
 
     def put(self, task: Any) -> None:
         """Send a plain task to the next idle worker, waiting for one; "STOP" ends every worker when it is idle."""
@@ -174,22 +142,20 @@ class WorkQueue:
             return
         while not self.idle():
             self.wait(PAUSE)
-        link = next(link for link in self.links if link.ready)
-        link.ready = False
-        self._send(link, pickle.dumps(task))
+        next(link for link in self.links if link.idle).hand_plain(task)
 
     def wait(self, seconds: float) -> None:
         """Sleep until a worker says something, at most so many seconds."""
         select.select([self._offers, *self._open_sockets()], [], [], max(0.0, seconds))
 
-    def sent_to(self, slot: int) -> list[tuple[int, int]]:
+    def sent_to(self, slot: int) -> list[Pair]:
         """What was sent to the worker of a slot since it was last ready."""
-        own = [pair for link in self.links if link.slot == slot for pair in link.sent]
+        own = [pair for link in self.links if link.slot == slot for pair in link.pairs()]
         return [*own, *self.loops.sent_to(slot)]
 
-    def in_flight(self) -> set[tuple[int, int]]:
+    def in_flight(self) -> set[Pair]:
         """What was sent to any worker since it was last ready."""
-        return {pair for link in self.links for pair in link.sent} | self.loops.in_flight()
+        return {pair for link in self.links for pair in link.pairs()} | self.loops.in_flight()
 
     def forget(self, slot: int) -> None:
         """Drop the link of a dead worker."""
@@ -206,7 +172,7 @@ class WorkQueue:
             for there in loops.keys() & set(heard):
                 loops[there].hear()
             for link in [link for link in self.links if link.socket in heard]:
-                self._hear(link)
+                self.left += link.hear(self.pace)
 
     def _accept(self) -> None:
         said, files, _flags, _address = socket.recv_fds(self._offers, 64, 1)
@@ -215,30 +181,6 @@ class WorkQueue:
             self.loops.add(offered, int(slot.removesuffix(LOOP)))
         else:
             self.links.append(Link(offered, int(slot)))
-
-    def _hear(self, link: Link) -> None:
-        try:
-            said = link.socket.recv(len(READY))
-        except ConnectionResetError:
-            said = b""
-        if said:
-            if link.sent:
-                self.pace.learn(link.lane, len(link.sent), time.monotonic() - link.sent_at)
-            self.left += link.sent if link.late else []
-            link.ready, link.sent = True, []
-        else:
-            self._close(link)
-
-    def _send(self, link: Link, data: bytes) -> None:
-        try:
-            send(link.socket, data)
-        except (BrokenPipeError, ConnectionResetError):
-            self._close(link)
-
-    def _close(self, link: Link) -> None:
-        """Its worker is gone; what was sent stays known until its slot is settled."""
-        link.open = link.ready = False
-        link.socket.close()
 
     def _open_sockets(self) -> list[socket.socket]:
         return [*(link.socket for link in self.links if link.open), *self.loops.sockets()]
@@ -258,6 +200,13 @@ class WorkQueue:
 
     def join_thread(self) -> None:
         """Nothing to do."""
+
+
+def _is_closed(link: socket.socket) -> bool:
+    """Whether the other end is gone: a message that waits behind this one is none of its signs."""
+    poll = select.poll()
+    poll.register(link, 0)
+    return any(event & (select.POLLHUP | select.POLLERR) for _file, event in poll.poll(0))
 
 
 class ResultQueue(PacketQueue):

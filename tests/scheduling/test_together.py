@@ -14,7 +14,8 @@ from django.test.utils import CaptureQueriesContext
 
 from scheduling import Call, action, mutation, scheduler, testing
 from scheduling.cluster import executor, rescue
-from scheduling.cluster.workqueue import MOST_AT_ONCE, Pace
+from scheduling.cluster.links import Pace
+from scheduling.cluster.slots import MOST_AT_ONCE
 from scheduling.models import Job, State
 from scheduling.testing.processes import until
 from tests.scheduling import work
