@@ -153,9 +153,8 @@ def _is_clean(run: Run) -> bool:
 def _mutations(runs: Sequence[Run]) -> int:
     """Run mutations in one transaction, or each by itself where that fails; gives how many have begun."""
     begun: list[Run] = []
-    link = None
+    link = insist(held)
     try:
-        link = held()
         with transaction.atomic(using=conf().database):
             for run in runs:
                 if not run.hold():

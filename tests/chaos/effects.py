@@ -15,8 +15,8 @@ TABLE = "CREATE TABLE outage_effect (n bigint NOT NULL, job bigint NOT NULL)"
 
 
 @mutation(name="outages.effect")
-def effect(n: int, seconds: float = 0) -> int:
-    """Write one row."""
+def effect(n: int, seconds: float = 0, ballast: str = "") -> int:
+    """Write one row; the ballast only takes room."""
     time.sleep(seconds)
     with connection.cursor() as cursor:
         cursor.execute("INSERT INTO outage_effect VALUES (%s, %s)", [n, context.job_id])

@@ -39,10 +39,15 @@ def server(django_db_setup, django_db_blocker) -> Iterator[Server]:
 
 
 @pytest.fixture
-def database(server, django_db_blocker) -> Iterator[str]:
-    """The name of a fresh database on that server, which Django uses in this test; nobody may be left on it."""
-    name = f"outage_{next(_numbers)}"
-    server.create(name, "migrated")
+def database(request, server, django_db_blocker) -> Iterator[str]:
+    """The name of a fresh database on that server, which Django uses in this test; nobody may be left on it.
+
+    It is on the small disk where it is parametrized so: ["small"], indirect=True.
+    """
+    name, place = f"outage_{next(_numbers)}", getattr(request, "param", "pg_default")
+    if place == "small" and not server.has_small_disk():
+        pytest.skip("this machine lets us mount no disk")
+    server.create(name, "migrated", tablespace=place)
     with django_db_blocker.unblock(), at(server.address(name)):
         yield name
     until(lambda: not server.backends(name), 5, lambda: f"left behind: {server.backends(name)}")
@@ -58,14 +63,14 @@ def proxy(server) -> Iterator[Proxy]:
 
 @pytest.fixture
 def hosts(server, database, sessions):
-    """hosts(proxy=None, **options): real hosts on that database, seen through a proxy where one is given."""
+    """hosts(proxy=None, wait=True, **options): real hosts on that database, seen through a proxy where one is given."""
     started = []
 
-    def start(proxy: Proxy | None = None, **options: Any) -> testing.Cluster:
+    def start(proxy: Proxy | None = None, wait: bool = True, **options: Any) -> testing.Cluster:
         with at(server.address(database, proxy.port if proxy else None)):
             started.append(testing.Cluster(**{"workers": 2, "hosts": 1, "modules": (), "pools": None} | options))
         sessions.extend(main.pid for main in started[-1].mains)
-        return started[-1].ready()
+        return started[-1].ready() if wait else started[-1]
 
     yield start
     for cluster in started:

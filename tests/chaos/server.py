@@ -118,18 +118,19 @@ class Server:
 
     @contextmanager
     def read_only(self, name: str) -> Iterator[None]:
-        """Make a database one that cannot be written to for a while, as after a failover to a standby."""
+        """Let nobody who connects to a database write to it for a while: who is connected then, stays so restricted."""
         self._alter(name, "SET default_transaction_read_only = on")
         self.terminate_backends(name)
         try:
             yield
         finally:
             self._alter(name, "RESET default_transaction_read_only")
-            self.terminate_backends(name)
 
     def has_small_disk(self, megabytes: int = 40) -> bool:
         """Give it a disk of its own, as the tablespace "small"; False where this machine lets us mount none."""
-        self._small.mkdir()
+        if self._small.is_mount():
+            return True
+        self._small.mkdir(exist_ok=True)
         size = f"size={megabytes}m"
         if subprocess.run(["mount", "-t", "tmpfs", "-o", size, "small", self._small], capture_output=True).returncode:
             return False
