@@ -19,7 +19,7 @@ from scheduling import clock, functions
 from scheduling.clock import Now
 from scheduling.cluster import failpoints, groups, outcomes, process, transitions
 from scheduling.cluster.claims import Claim
-from scheduling.cluster.errors import is_transient
+from scheduling.cluster.errors import held, is_transient
 from scheduling.cluster.slots import Ended, Slot, Slots
 from scheduling.cluster.transitions import Trace
 from scheduling.conf import conf
@@ -190,6 +190,7 @@ def _each(rows: Iterable[Job], settle: Callable[[Job], None]) -> None:
 
 
 def _some(rows: Sequence[Job], settle: Callable[[Job], None]) -> None:
+    link = held()
     try:
         with transaction.atomic(using=conf().database):
             ours = groups.lock((row.id, row.claim) for row in rows)
@@ -199,7 +200,7 @@ def _some(rows: Sequence[Job], settle: Callable[[Job], None]) -> None:
             if failpoints.on:
                 failpoints.hit("rescue.before_commit")
     except Exception as error:
-        if is_transient(error):
+        if is_transient(error, held=link):
             raise
         if len(rows) == 1:
             logger.exception("job.not_rescued job=%s", rows[0].pk)

@@ -8,6 +8,7 @@ import pytest
 
 from scheduling.cluster import failpoints
 from scheduling.testing.processes import until
+from tests.chaos.network import database, hosts, proxy, server, table  # noqa: F401 - fixtures
 from tests.chaos.points import Points
 
 GONE_WITHIN = 5.0  # seconds
