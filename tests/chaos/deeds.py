@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
+import os
 import time
 from pathlib import Path
+
+from django.db import connection
 
 from scheduling import Retry, action, context, mutation
 from tests.chaos.ledger import BEGIN, END, TOLD, effect, note
@@ -55,6 +59,22 @@ def write(file: str, stay: float = 0, gate: bool = False) -> int | None:
     """Exactly once."""
     effect()
     return act.body(file, stay, gate)
+
+
+@action(name="chaos.hold_the_gil")
+def hold_the_gil(file: str, seconds: float) -> None:
+    """No other thread of its process runs meanwhile: PyDLL keeps the interpreter's lock."""
+    note(file, BEGIN)
+    ctypes.PyDLL(None).usleep(int(seconds * 1_000_000))
+    note(file, END)
+
+
+@action(name="chaos.whose_connection")
+def whose_connection() -> tuple[int, int | None, int]:
+    """This process, who opened its connection (see open_before_fork), and PostgreSQL's process behind it, or 0."""
+    connection.ensure_connection()
+    info = getattr(connection.connection, "info", None)
+    return os.getpid(), getattr(connection, "opened_by", None), info.backend_pid if info else 0
 
 
 @mutation(name=TOLD)
