@@ -61,6 +61,24 @@ def write(file: str, stay: float = 0, gate: bool = False) -> int | None:
     return act.body(file, stay, gate)
 
 
+@action(name="chaos.big")
+def big(seconds: float) -> str:
+    """A result of a megabyte, after so many seconds."""
+    time.sleep(seconds)
+    return "x" * 1_000_000
+
+
+@mutation(name="chaos.big_write")
+def big_write(seconds: float) -> str:
+    return big.body(seconds)
+
+
+@action(name="chaos.async_big")
+async def async_big(seconds: float) -> str:
+    await asyncio.sleep(seconds)
+    return "x" * 1_000_000
+
+
 @action(name="chaos.hold_the_gil")
 def hold_the_gil(file: str, seconds: float) -> None:
     """No other thread of its process runs meanwhile: PyDLL keeps the interpreter's lock."""
