@@ -17,7 +17,7 @@ DEEDS = "tests.chaos.deeds"
 AGAIN = Retry(initial_backoff=0.05, base=1, max_failures=3)
 
 
-@action(name="chaos.act")
+@action(name="deeds.act")
 def act(file: str, stay: float = 0, gate: bool = False) -> int | None:
     """At most once. It stays for so many seconds, and where it has a gate until that is open."""
     note(file, BEGIN)
@@ -28,13 +28,13 @@ def act(file: str, stay: float = 0, gate: bool = False) -> int | None:
     return context.job_id
 
 
-@action(name="chaos.again", retry=AGAIN)
+@action(name="deeds.again", retry=AGAIN)
 def again(file: str, stay: float = 0, gate: bool = False) -> int | None:
     """At least once: four attempts."""
     return act.body(file, stay, gate)
 
 
-@action(name="chaos.async_again", retry=AGAIN)
+@action(name="deeds.async_again", retry=AGAIN)
 async def async_again(file: str, gate: bool = False) -> int | None:
     """At least once, in an event loop."""
     note(file, BEGIN)
@@ -44,7 +44,7 @@ async def async_again(file: str, gate: bool = False) -> int | None:
     return context.job_id
 
 
-@action(name="chaos.stumble", retry=AGAIN)
+@action(name="deeds.stumble", retry=AGAIN)
 def stumble(file: str) -> int | None:
     """Its first attempt fails."""
     note(file, BEGIN)
@@ -54,32 +54,32 @@ def stumble(file: str) -> int | None:
     return context.job_id
 
 
-@mutation(name="chaos.write")
+@mutation(name="deeds.write")
 def write(file: str, stay: float = 0, gate: bool = False) -> int | None:
     """Exactly once."""
     effect()
     return act.body(file, stay, gate)
 
 
-@action(name="chaos.big")
+@action(name="deeds.big")
 def big(seconds: float) -> str:
     """A result of a megabyte, after so many seconds."""
     time.sleep(seconds)
     return "x" * 1_000_000
 
 
-@mutation(name="chaos.big_write")
+@mutation(name="deeds.big_write")
 def big_write(seconds: float) -> str:
     return big.body(seconds)
 
 
-@action(name="chaos.async_big")
+@action(name="deeds.async_big")
 async def async_big(seconds: float) -> str:
     await asyncio.sleep(seconds)
     return "x" * 1_000_000
 
 
-@action(name="chaos.hold_the_gil")
+@action(name="deeds.hold_the_gil")
 def hold_the_gil(file: str, seconds: float) -> None:
     """No other thread of its process runs meanwhile: PyDLL keeps the interpreter's lock."""
     note(file, BEGIN)
@@ -87,7 +87,7 @@ def hold_the_gil(file: str, seconds: float) -> None:
     note(file, END)
 
 
-@action(name="chaos.whose_connection")
+@action(name="deeds.whose_connection")
 def whose_connection() -> tuple[int, int | None, int]:
     """This process, who opened its connection (see open_before_fork), and PostgreSQL's process behind it, or 0."""
     connection.ensure_connection()

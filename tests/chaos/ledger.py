@@ -22,8 +22,8 @@ from scheduling.models import Job, State
 from scheduling.running import current
 
 BEGIN, END = "begin", "end"
-OURS = "chaos."  # the names of tests.chaos.deeds begin with it
-TOLD = "chaos.told"
+OURS = "deeds."  # the names of tests.chaos.deeds begin with it
+TOLD = "deeds.told"
 
 
 class Entry(NamedTuple):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import multiprocessing
+
 import pytest
 from django.db import connection
 
@@ -11,11 +13,11 @@ from scheduling.testing.processes import until
 from tests.chaos import deeds, ledger
 from tests.chaos.deeds import DEEDS
 from tests.scheduling import work
-from tests.scheduling.second import Elsewhere, on_the_test_database
 from tests.scheduling.work import WORK
 
 pytestmark = [pytest.mark.processes, pytest.mark.django_db(transaction=True)]
 
+FORK = multiprocessing.get_context("fork")
 SOON = 10.0  # seconds
 BUSY_MACHINE = 5  # what takes 2 s on a quiet machine may take so many times as long here
 
@@ -68,15 +70,23 @@ def test_a_body_that_ends_at_its_timeout_has_its_result_or_a_timeout_and_never_n
     assert running.pids("worker") == before
 
 
+def enqueue(file, count):
+    for nth in range(count):
+        scheduler.now((deeds.act, deeds.write)[nth % 2], {"file": file})
+
+
 def test_many_processes_write_at_once_and_nobody_is_refused(cluster, file):
     """Eight that schedule, beside two hosts of four workers each."""
-    each = 100
+    each = 125
     cluster(hosts=2, workers=4, modules=[DEEDS])
-    writers = [
-        Elsewhere(lambda: on_the_test_database(["-m", "tests.chaos.enqueues", file, str(each)])) for _ in range(8)
-    ]
-    assert [(done.returncode, done.stderr) for done in [writer.result() for writer in writers]] == [(0, "")] * 8
-    until(lambda: not Job.objects.unfinished().exists(), 2 * SOON)
+    connection.close()  # none is inherited
+    writers = [FORK.Process(target=enqueue, args=(file, each)) for _ in range(8)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join(4 * SOON)
+    assert [writer.exitcode for writer in writers] == [0] * 8
+    until(lambda: not Job.objects.unfinished().exists(), 4 * SOON)
     assert Job.objects.filter(state=State.SUCCESS, attempt=1).count() == 8 * each
     assert ledger.check(file) == []
 

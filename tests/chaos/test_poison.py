@@ -27,7 +27,7 @@ def test_bodies_that_crash_their_process_are_failed_with_the_signal_and_their_ne
     actions = [scheduler.now(poison.crash, {"how": how}) for how in SIGNALS]
     mutations = [scheduler.now(poison.crash_write, {"how": how}) for how in SIGNALS]
     good = scheduler.bulk([Call(function) for function in (work.noop, work.told_nothing) for _ in range(20)])
-    assert [(job.state, job.error, job.claim) for job in ended(actions)] == [
+    assert [(job.state, job.error, job.attempt) for job in ended(actions)] == [
         (State.FAILED, f"worker died ({name})", 1) for name in SIGNALS.values()
     ]
     assert [(job.state, job.error) for job in ended(mutations)] == [
