@@ -11,6 +11,7 @@ from pathlib import Path
 from django.db import connection
 
 from scheduling import Retry, action, context, mutation
+from scheduling.running import current
 from tests.chaos.ledger import BEGIN, END, TOLD, effect, note
 
 DEEDS = "tests.chaos.deeds"
@@ -22,7 +23,7 @@ def act(file: str, stay: float = 0, gate: bool = False) -> int | None:
     """At most once. It stays for so many seconds, and where it has a gate until that is open."""
     note(file, BEGIN)
     time.sleep(stay)
-    while gate and not _gate(file).exists():
+    while gate and not _may_end(file):
         time.sleep(0.01)
     note(file, END)
     return context.job_id
@@ -38,7 +39,7 @@ def again(file: str, stay: float = 0, gate: bool = False) -> int | None:
 async def async_again(file: str, gate: bool = False) -> int | None:
     """At least once, in an event loop."""
     note(file, BEGIN)
-    while gate and not _gate(file).exists():
+    while gate and not _may_end(file):
         await asyncio.sleep(0.01)
     note(file, END)
     return context.job_id
@@ -102,10 +103,15 @@ def told(run_id: str, result: dict, context: dict) -> str:
     return f"{run_id} {result['type']}"
 
 
-def open_gate(file: str | Path) -> None:
-    """Let all that stay before the gate end, and those to come."""
-    _gate(file).touch()
+def open_gate(file: str | Path, claim: int | None = None) -> None:
+    """Let all that stay before the gate end, and those to come; with `claim` only bodies of a job's first, second…"""
+    _gate(file, claim).touch()
 
 
-def _gate(file: str | Path) -> Path:
-    return Path(f"{file}.open")
+def _may_end(file: str) -> bool:
+    run = current()
+    return _gate(file).exists() or bool(run and _gate(file, run.claim).exists())
+
+
+def _gate(file: str | Path, claim: int | None = None) -> Path:
+    return Path(f"{file}.open.{claim or 'all'}")
