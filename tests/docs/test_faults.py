@@ -8,7 +8,7 @@ PAGE = ROOT / "docs" / "reference" / "faults.md"
 
 
 def test_each_fault_has_its_row():
-    assert [int(number) for number, *_ in rows(PAGE)] == list(range(1, 49))
+    assert [int(row[0]) for row in rows(PAGE) if row[0].isdigit()] == list(range(1, 49))
 
 
 def test_each_test_that_it_names_is_there():

@@ -177,6 +177,12 @@ def test_two_functions_of_one_name_in_two_apps_are_an_error_at_start(start):
     assert "AlreadyExists: two functions are named 'shop.sell'" in done.stderr
 
 
+def test_a_module_of_functions_that_cannot_be_imported_is_an_error_at_start(start):
+    done = start({"shop/functions.py": "import nothing_of_that_name"})
+    assert done.returncode == 1
+    assert "ModuleNotFoundError: No module named 'nothing_of_that_name'" in done.stderr
+
+
 def test_the_default_name_is_the_app_and_the_function():
     from django.contrib.auth import models
 

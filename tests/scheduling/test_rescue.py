@@ -180,6 +180,18 @@ def test_a_host_of_an_earlier_start_of_the_machine_is_dead(own):
     assert state(claim) == State.PENDING
 
 
+def test_a_host_with_the_machine_and_the_pid_of_a_dead_one_is_another_host(own):
+    claim = claimed(own)
+    Host.objects.filter(pk=own.pk).update(pid_started=own.pid_started - 1)
+    new = rescue.register(1, os.getpid())
+    assert (new.pk != own.pk, new.machine, new.pid) == (True, own.machine, own.pid)
+    for dead in rescue.dead_hosts(new, judge_silence=False):
+        rescue.host(dead)
+    rescue.leftovers()
+    assert state(claim) == State.PENDING
+    assert [host.pk for host in Host.objects.running()] == [new.pk]
+
+
 @pytest.mark.processes
 def test_sigterm_to_the_whole_group_lets_running_jobs_end(cluster, tmp_path):
     """As systemd does it: every process of the cluster gets the signal at once."""
