@@ -1,0 +1,178 @@
+"""One storm on one database, from its first host to its verdict."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.chaos.storm import faults, invariants, report
+from tests.chaos.storm.evidence import Evidence, gather
+from tests.chaos.storm.faults import Faults
+from tests.chaos.storm.hosts import Host, of_session
+from tests.chaos.storm.invariants import Finding
+
+WARM = 6.0  # seconds of load before the first fault
+AROUND = 25.0  # seconds of a storm's time that start, calm and end take
+CALM = 8.0  # seconds of load after the last fault
+DRAINS_WITHIN = 60.0  # seconds after the load
+TELLS = 10.0  # seconds between two lines of progress
+RATES = {"postgres": 60.0, "sqlite": 30.0}  # calls in a second
+BROKEN = ("job.broken", "job.not_rescued", "pusher.failed", "Fatal Python error", "worker_loop.failed")
+"""What hosts log where they themselves are to blame."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What storm is to be."""
+
+    db: str
+    seed: int
+    seconds: float
+    kills: int
+
+
+class Storm:
+    """Hosts, load and faults, and what comes of them."""
+
+    def __init__(self, plan: Plan, url: str, folder: Path) -> None:
+        from tests.chaos.storm.load import Load
+
+        self.plan, self.folder = plan, folder
+        self.dead_after = float(os.environ.get("STORM_DEAD_AFTER", "6"))
+        names = ["a", "b"] if plan.db == "postgres" else ["a"]
+        self.hosts = [Host(name, folder / f"{name}.log", self._environment(name, url)) for name in names]
+        self.load = Load(plan.seed, RATES[plan.db])
+        kinds = faults.ANYWHERE | (faults.SEVERAL_HOSTS if len(names) > 1 else {})
+        self.faults = Faults(plan.seed, self.hosts, self.dead_after, kinds)
+        self.over = threading.Event()
+        self.began = self.load_ended = self.calm_at = time.monotonic()
+        self.findings: list[Finding] = []
+
+    def _environment(self, name: str, url: str) -> dict[str, str]:
+        """The second host passes for one of another machine: only its heartbeat tells whether it lives."""
+        return {"DATABASE_URL": url} | ({"STORM_MACHINE": "another"} if name == "b" else {})
+
+    def run(self) -> None:
+        """Start all, let it storm, and wait until all has drained."""
+        for host in self.hosts:
+            host.start()
+        for host in self.hosts:
+            host.wait_up()
+        self.began = time.monotonic()
+        threading.Thread(target=self._tell, name="progress", daemon=True).start()
+        self.load.start()
+        time.sleep(WARM)
+        self._storm()
+        self.calm_at = time.monotonic()
+        time.sleep(CALM)
+        self.load.stop()
+        self.load_ended = time.monotonic()
+        self._drain()
+        self.over.set()
+
+    def _storm(self) -> None:
+        self.faults.run(time.monotonic() + max(self.plan.seconds - AROUND, 5), self.over)
+
+    def _drain(self) -> None:
+        from scheduling import crons
+        from scheduling.models import Cron, Job
+
+        for name in Cron.objects.active().values_list("key", flat=True):
+            crons.pause(name, "the storm is over")
+        end = time.monotonic() + DRAINS_WITHIN
+        while self._due(Job) and time.monotonic() < end:
+            time.sleep(0.2)
+
+    def _due(self, jobs: type) -> bool:
+        from scheduling import clock
+
+        return jobs.objects.running().exists() or jobs.objects.pending().filter(run_at__lte=clock.now()).exists()
+
+    def _tell(self) -> None:
+        """A line of progress now and then, by the ledger: it is there whatever the database does."""
+        before = 0
+        while not self.over.wait(TELLS):
+            done = (self.folder / "ledger").read_text().count(" end ")
+            print(
+                f"{self.plan.db} {time.monotonic() - self.began:5.0f} s  {done} bodies ended  "
+                f"{len(self.faults.done)} faults  {(done - before) / TELLS:.0f}/s",
+                flush=True,
+            )
+            before = done
+
+    def evidence(self) -> Evidence:
+        """All that came of it."""
+        found = gather(self.folder / "ledger")
+        found.acknowledged, found.ghosts, found.cancels = self.load.acknowledged, self.load.ghosts, self.load.cancels
+        found.faults = self.faults.done
+        found.began, found.calm_at, found.load_ended = self.began, self.calm_at, self.load_ended
+        return found
+
+    def stop(self) -> None:
+        """Stop the hosts as an operator would, and look at what they leave."""
+        for host in self.hosts:
+            host.stop()
+        for host in self.hosts:
+            self._look_at(host)
+        self.findings += [Finding("a verb raised", surprise) for surprise in self.load.surprises[:3]]
+
+    def _look_at(self, host: Host) -> None:
+        left = [pid for main in host.mains for pid in of_session(main)]
+        if left:
+            self.findings.append(Finding("processes are left behind", f"{host.name}: {left}"))
+            for pid in left:
+                os.kill(pid, signal.SIGKILL)
+        if host.exits and host.exits[-1].code != 0:
+            self.findings.append(Finding("a host did not stop", f"{host.name} ended with {host.exits[-1].code}"))
+        for exit in host.exits[:-1]:
+            if exit.code not in (0, 70, -signal.SIGKILL):
+                self.findings.append(Finding("a host ended unasked", f"{host.name} ended with {exit.code}", at=exit.at))
+        self._read(host.name, host.log.read_text(errors="replace"))
+
+    def _read(self, name: str, log: str) -> None:
+        secret = os.environ["STORM_API_KEY"]
+        if secret in log:
+            line = next(line for line in log.splitlines() if secret in line)
+            self.findings.append(Finding("a secret in a log", f"{name}: {line[:300]}"))
+        for words in BROKEN:
+            if words in log:
+                at = log.index(words)
+                self.findings.append(Finding("a host is to blame", f"{name}: {log[max(0, at - 100) : at + 3000]}"))
+
+    def logs(self) -> dict[str, str]:
+        """What the hosts logged."""
+        return {host.name: host.log.read_text(errors="replace") for host in self.hosts}
+
+
+def secrets_in_rows(jobs) -> list[Finding]:
+    """Rows whose error, log or result holds the secret that jobs logged and raised."""
+    from django.db.models import Q
+
+    secret = os.environ["STORM_API_KEY"]
+    shown = Q(error__contains=secret) | Q(log__contains=secret) | Q(result__contains=secret)
+    return [Finding("a secret in a row", "its error, log or result", job.pk) for job in jobs.filter(shown)[:3]]
+
+
+def run(plan: Plan, url: str, folder: Path) -> int:
+    """Let it storm, judge, and say what came of it; gives the exit code."""
+    from scheduling.models import Job
+
+    storm = Storm(plan, url, folder)
+    try:
+        storm.run()
+        storm.findings += secrets_in_rows(Job.objects)
+        evidence = storm.evidence()
+    finally:
+        storm.over.set()
+        storm.stop()
+    found = storm.findings + invariants.judge(evidence)
+    print(f"{plan.db}, seed {plan.seed}, {storm.load_ended - storm.began:.0f} s of load", flush=True)
+    print(report.summary(evidence, invariants.recoveries(evidence)), flush=True)
+    if found:
+        print(report.findings(evidence, found, storm.logs()), flush=True)
+    print(f"{plan.db}: {'FAILED' if found else 'every rule held'}, seed {plan.seed}", flush=True)
+    return int(bool(found))
