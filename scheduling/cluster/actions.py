@@ -14,7 +14,7 @@ from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from scheduling import clock
-from scheduling.cluster import transitions
+from scheduling.cluster import failpoints, transitions
 from scheduling.cluster.alone import run_alone
 from scheduling.cluster.errors import insist
 from scheduling.exceptions import JobCanceled
@@ -48,9 +48,13 @@ def run(runs: Sequence[Run]) -> int:
 def _run(one: Run, following: Run | None, started: bool) -> bool:
     """Run an action, and give whether the one that follows has been started with its end."""
     claim = one.claim
+    if failpoints.on:
+        failpoints.hit("start.before")
     if not started and not insist(lambda: transitions.start(claim, os.getpid())):
         logger.info("job.lost job=%s claim=%s: canceled or taken back before it began", claim.id, claim.claim)
         return False
+    if failpoints.on:
+        failpoints.hit("start.after_commit")
     try:
         value = one.call(_awaited(one))
         _leave_no_transaction()
@@ -63,10 +67,14 @@ def _run(one: Run, following: Run | None, started: bool) -> bool:
         one.failed(error)
         return False
     trace = one.trace()
+    if failpoints.on:
+        failpoints.hit("finish.before")
     if following is None or not following.hold():
         ended, started = insist(lambda: transitions.finish(claim, one.result, trace)), False
     else:
         ended, started = insist(lambda: transitions.finish_and_start(claim, one.result, trace, following.claim))
+    if failpoints.on:
+        failpoints.hit("finish.after_commit")
     if not ended:
         logger.warning("job.dropped job=%s: it ended, but had been canceled or taken over", claim.id)
     return started

@@ -15,7 +15,7 @@ from django_q.conf import Conf as DjangoQ
 from django_q.models import OrmQ
 
 from scheduling import clock, functions, lanes, limits, pools
-from scheduling.cluster import claims, rescue, ticker, tokens, transitions
+from scheduling.cluster import claims, failpoints, rescue, ticker, tokens, transitions
 from scheduling.cluster.audit import Audit, Stall
 from scheduling.cluster.claims import Lane
 from scheduling.cluster.errors import first_line, is_transient
@@ -200,7 +200,11 @@ class JobBroker(ORM):  # type: ignore[misc]
 
     def _claim(self, lane: Lane, wanted: int) -> int:
         assert self.host is not None
+        if failpoints.on:
+            failpoints.hit("claim.before")
         claimed = claims.claim(self.host.pk, self._names, lane, wanted)
+        if failpoints.on and claimed:
+            failpoints.hit("claim.after_commit")
         if mine := self.loops.divert(claimed):
             self.queue.hand(lane.name, mine)
         return len(claimed)

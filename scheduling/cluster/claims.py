@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from django.db import transaction
 
 from scheduling import clock, jsontext, lanes
+from scheduling.cluster import failpoints
 from scheduling.conf import conf
 
 MOST_LANES = 1000  # of one look; where there are more, the next look goes on from there
@@ -193,7 +194,10 @@ def claim(host_id: int, names: Sequence[str], lane: Lane, limit: int) -> list[Cl
         return _claims(execute(CLAIM, values, ROOM))
     with transaction.atomic(using=conf().database), clock.database().cursor() as cursor:
         cursor.execute(LOCK_POOL, [values["pool_name"]])
-        return _claims(execute(CLAIM, values, ROOM)) if cursor.fetchone() else []
+        taken = _claims(execute(CLAIM, values, ROOM)) if cursor.fetchone() else []
+        if failpoints.on:
+            failpoints.hit("claim.before_commit")
+        return taken
 
 
 def next_due(names: Sequence[str], after: datetime) -> datetime | None:

@@ -17,7 +17,7 @@ from typing import Any
 from django.db import transaction
 
 from scheduling import clock, functions
-from scheduling.cluster import actions, outcomes, slots, transitions
+from scheduling.cluster import actions, failpoints, outcomes, slots, transitions
 from scheduling.cluster.claims import Claim
 from scheduling.cluster.errors import Unfit, describe, insist, is_transient, last_line
 from scheduling.cluster.interrupts import interruptible
@@ -164,9 +164,13 @@ def _mutations(runs: Sequence[Run]) -> int:
                     break
             if begun and not transitions.finish_all([(run.claim, run.result, run.trace()) for run in begun]):
                 raise Lost
+            if failpoints.on:
+                failpoints.hit("finish.before_commit")
     except BaseException as error:  # SystemExit and KeyboardInterrupt too: a worker outlives its jobs
         _settle(begun, error)
     else:
+        if failpoints.on:
+            failpoints.hit("finish.after_commit")
         for run in begun:
             _run_hooks(run)
     return len(begun)

@@ -17,7 +17,7 @@ from django.db.models import Exists, OuterRef
 
 from scheduling import clock, functions
 from scheduling.clock import Now
-from scheduling.cluster import groups, outcomes, process, transitions
+from scheduling.cluster import failpoints, groups, outcomes, process, transitions
 from scheduling.cluster.claims import Claim
 from scheduling.cluster.errors import is_transient
 from scheduling.cluster.slots import Ended, Slot, Slots
@@ -197,6 +197,8 @@ def _some(rows: Sequence[Job], settle: Callable[[Job], None]) -> None:
             for row in rows:
                 if (row.id, row.claim) in ours:
                     settle(row)
+            if failpoints.on:
+                failpoints.hit("rescue.before_commit")
     except Exception as error:
         if is_transient(error):
             raise

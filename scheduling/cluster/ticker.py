@@ -16,6 +16,7 @@ from typing import Any
 from django.db import DataError, IntegrityError, transaction
 
 from scheduling import backoff, calls, clock, functions, jsontext, lanes
+from scheduling.cluster import failpoints
 from scheduling.cluster.errors import first_line
 from scheduling.cluster.lists import NAMES
 from scheduling.cluster.ticks import ON_TIME, Decision, Due, decide
@@ -131,6 +132,8 @@ def _tick(due: list[Due]) -> int:
     standing = _standing([cron.key for cron in due])
     decisions = [made for cron in due if (made := _decided(cron, standing[cron.key].runs))]
     insert([decision.job for decision in decisions if decision.job], skip_duplicates=True)
+    if failpoints.on:
+        failpoints.hit("tick.before_commit")
     _record_skipped([decision for decision in decisions if decision.skipped], standing)
     _move(decisions)
     for decision in decisions:

@@ -15,6 +15,7 @@ from typing import Any
 from django.db import transaction
 
 from scheduling import clock, functions, jsontext, lanes
+from scheduling.cluster import failpoints
 from scheduling.cluster.claims import Claim
 from scheduling.cluster.lists import IDS
 from scheduling.conf import conf
@@ -226,6 +227,8 @@ def retry(claim: Claim, error: str, wait: timedelta, trace: Trace, *, crashes: i
         cursor.execute(keep, [*began_params, *now_params, trace.process, error, trace.log, claim.id, claim.claim])
         if cursor.rowcount != 1:
             return False
+        if failpoints.on:
+            failpoints.hit("retry.before_commit")
         cursor.execute(AGAIN.format(later=later), [*later_params, error, crashes, claim.id, claim.claim])
     return True
 
@@ -299,6 +302,8 @@ def _ended(rows: Sequence[Sequence[Any]]) -> None:
     (id, on_complete, context, key, backfill, waits_for, outcome).
     """
     insert([_told(id, teller, context, outcome) for id, teller, context, *_, outcome in rows if teller])
+    if failpoints.on:
+        failpoints.hit("on_complete.inserted")
     _wake([row[0] for row in rows if (row[3] is not None or row[4]) and row[5] is None])
 
 

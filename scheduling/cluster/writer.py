@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, TypeVar
 from django.db import Error, transaction
 
 from scheduling import clock
-from scheduling.cluster import groups, outcomes, transitions
+from scheduling.cluster import failpoints, groups, outcomes, transitions
 from scheduling.cluster.claims import Claim
 from scheduling.cluster.errors import Unfit, describe, insist
 from scheduling.cluster.executor import Run
@@ -216,6 +216,8 @@ class Writer:
                 mine = groups.lock(end.pair for end in ends if end.step)
                 done |= {end.pair for end in ends if end.step and end.pair in mine and end.step()}
                 locked = groups.still_ours(end.pair for end in ends if end.pair not in done | mine)
+                if failpoints.on:
+                    failpoints.hit("finish.before_commit")
         except Error as error:
             if getattr(error.__cause__, "sqlstate", None) == "55P03":  # lock_timeout
                 raise Locked from error
