@@ -48,12 +48,13 @@ def _storm(kind: str, seed: int, minutes: float, kills: int) -> int:
 
 def _inside(options: argparse.Namespace) -> int:
     folder = Path(options.inside)
-    with place.database(options.db, folder) as url:
-        os.environ.update(place.environment(url, folder, options.seed))
+    secret = place.new_secret()
+    with place.database(options.db, folder, secret) as there:
+        os.environ.update(place.environment(there.url, folder, options.seed, secret))
         place.set_up()
         from tests.chaos.storm.storm import Plan, run  # Django is set up now
 
-        return run(Plan(options.db, options.seed, options.minutes * 60, options.kills), url, folder)
+        return run(Plan(options.db, options.seed, options.minutes * 60, options.kills), there, folder)
 
 
 if __name__ == "__main__":

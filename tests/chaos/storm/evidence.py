@@ -10,6 +10,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from tests.chaos import ledger
+from tests.chaos.ledger import Entry
+
 FINAL = ("success", "failed", "canceled", "skipped")
 
 
@@ -56,18 +59,6 @@ class Past:
     process: int | None = None
 
 
-@dataclass(frozen=True)
-class Line:
-    """A line of the ledger."""
-
-    job: int
-    attempt: int
-    claim: int
-    phase: str
-    at: float
-    process: int
-
-
 @dataclass(kw_only=True)
 class CronRow:
     """A cron as its row says; it ticks each `every` seconds."""
@@ -108,7 +99,7 @@ class Evidence:
     jobs: dict[int, JobRow] = field(default_factory=dict)
     past: dict[int, list[Past]] = field(default_factory=dict)
     marks: Counter[int] = field(default_factory=Counter)
-    lines: dict[int, list[Line]] = field(default_factory=dict)
+    lines: dict[int, list[Entry]] = field(default_factory=dict)
     crons: list[CronRow] = field(default_factory=list)
     functions: Mapping[str, Facts] = field(default_factory=dict)
     acknowledged: set[int] = field(default_factory=set)
@@ -121,20 +112,11 @@ class Evidence:
     """When the last fault was over."""
     load_ended: float = 0.0
 
-    def all_lines(self) -> Iterable[Line]:
+    def all_lines(self) -> Iterable[Entry]:
         return (line for lines in self.lines.values() for line in lines)
 
 
-def read_ledger(text: str) -> dict[int, list[Line]]:
-    """The ledger's lines by job, in their order."""
-    found: dict[int, list[Line]] = defaultdict(list)
-    for line in text.splitlines():
-        job, attempt, claim, phase, at, process = line.split()
-        found[int(job)].append(Line(int(job), int(attempt), int(claim), phase, float(at), int(process)))
-    return dict(found)
-
-
-def gather(ledger: Path) -> Evidence:
+def gather(file: Path) -> Evidence:
     """Read the database and the ledger; the storm adds what only it knows."""
     from scheduling import clock
     from scheduling.models import Cron, Job
@@ -150,13 +132,16 @@ def gather(ledger: Path) -> Evidence:
     past = defaultdict(list)
     for row in PastAttempt.objects.order_by("number").values(*Past.__dataclass_fields__):
         past[row["job_id"]].append(Past(**record(row)))
+    lines = defaultdict(list)
+    for entry in ledger.read(file):
+        lines[entry.job].append(entry)
     crons = Cron.objects.active() | Cron.objects.filter(paused=True)
     return Evidence(
         now=time.monotonic(),
         jobs={row["id"]: JobRow(**record(row)) for row in jobs.iterator()},
         past=dict(past),
         marks=Counter(Mark.objects.exclude(job_id=None).values_list("job_id", flat=True)),
-        lines=read_ledger(ledger.read_text()),
+        lines=dict(lines),
         crons=[
             CronRow(name=cron.key, every=float(cron.spec), next_at=cron.next_tick_at.timestamp() - offset)
             for cron in crons

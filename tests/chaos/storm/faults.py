@@ -6,10 +6,16 @@ import random
 import signal
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
+from tests.chaos.points import Points
+from tests.chaos.proxy import Proxy
+from tests.chaos.server import Server
+from tests.chaos.storm import place
 from tests.chaos.storm.evidence import Fault
 from tests.chaos.storm.hosts import Host, send
+from tests.chaos.storm.place import Place
 
 ROLES = {"worker": 5, "pusher": 2, "monitor": 1, "sentinel": 1, "main": 1}
 DIES_WITH_IT = ("main", "sentinel")  # the whole host does
@@ -19,9 +25,17 @@ Step = Callable[["Faults", Fault], None]
 class Faults:
     """Brings faults about, one after the other or in bursts, until it is told to stop."""
 
-    def __init__(self, seed: int, hosts: Sequence[Host], dead_after: float, kinds: dict[Step, float]) -> None:
-        self.luck, self.hosts, self.dead_after = random.Random(f"{seed} faults"), hosts, dead_after
-        self.kinds = kinds
+    def __init__(
+        self,
+        seed: int,
+        hosts: Sequence[Host],
+        there: Place,
+        points: Points,
+        dead_after: float,
+        kinds: dict[Step, float],
+    ) -> None:
+        self.luck, self.hosts, self.there, self.points = random.Random(f"{seed} faults"), hosts, there, points
+        self.dead_after, self.kinds = dead_after, kinds
         self.done: list[Fault] = []
 
     def run(self, until: float, over: threading.Event) -> None:
@@ -43,7 +57,25 @@ class Faults:
 
     def _gap(self) -> float:
         """Seconds until the next one: mostly soon, sometimes late enough to see the speed come back."""
-        return self.luck.uniform(8, 9) if self.luck.random() < 0.3 else self.luck.uniform(0.1, 2.5)
+        return self.luck.uniform(8, 9) if self.luck.random() < 0.2 else self.luck.uniform(0.1, 1.5)
+
+    @property
+    def server(self) -> Server:
+        """The server of a storm on PostgreSQL."""
+        assert self.there.server
+        return self.there.server
+
+    @contextmanager
+    def network(self, fault: Fault) -> Iterator[list[Proxy]]:
+        """The network of one host, or of all, to break; it is mended at the end."""
+        proxies = self.there.proxies
+        names = self.luck.choice([*([name] for name in proxies), list(proxies)])
+        fault.what = " ".join(names)
+        try:
+            yield [proxies[name] for name in names]
+        finally:
+            for name in names:
+                proxies[name].mend()
 
     def victim(self, role: str) -> tuple[Host, int] | None:
         """A living process of a role, of any host; None where there is none just now."""
@@ -125,5 +157,112 @@ def roll(faults: Faults, fault: Fault) -> None:
         time.sleep(0.05)
 
 
-ANYWHERE: dict[Step, float] = {kill: 6, kill_workers: 1, kill_again_and_again: 1, stop_for_a_while: 2, roll: 1}
-SEVERAL_HOSTS: dict[Step, float] = {lose_host: 1, stop_past_lease: 1}
+def die_at_a_point(faults: Faults, fault: Fault) -> None:
+    """Some process dies at a named point of our own code, the next few times that one comes there."""
+    point, way = faults.luck.choice(POINTS), faults.luck.choice(["kill", "exit", "sleep=0.5"])
+    fault.what = f"{point} {way}@{(nth := faults.luck.randint(1, 3))}"
+    faults.points.arm(point, f"{way}@{nth}")
+    wait_for(lambda: faults.points.hits(point) >= nth, 3)
+    faults.points.disarm(point)
+
+
+def restart_the_database(faults: Faults, fault: Fault) -> None:
+    """An immediate restart of PostgreSQL, as after a crash."""
+    faults.server.restart()
+
+
+def end_all_connections(faults: Faults, fault: Fault) -> None:
+    """pg_terminate_backend of all, some times."""
+    for _ in range(faults.luck.randint(1, 4)):
+        faults.server.terminate_backends()
+        time.sleep(faults.luck.uniform(0, 0.5))
+
+
+def refuse_connections(faults: Faults, fault: Fault) -> None:
+    """The network of one host, or of all, is cut, and refuses connections for a while."""
+    with faults.network(fault) as proxies:
+        for proxy in proxies:
+            proxy.refuse()
+        time.sleep(faults.luck.uniform(0.5, 8))
+
+
+def cut_connections(faults: Faults, fault: Fault) -> None:
+    """Connections are reset; new ones are welcome."""
+    with faults.network(fault) as proxies:
+        for proxy in proxies:
+            proxy.cut()
+
+
+def pull_the_cable(faults: Faults, fault: Fault) -> None:
+    """Nothing passes in either direction for a while, and no connection breaks."""
+    with faults.network(fault) as proxies:
+        for proxy in proxies:
+            proxy.blackhole()
+        time.sleep(faults.luck.uniform(0.5, 9))
+
+
+def lose_answers_to_commits(faults: Faults, fault: Fault) -> None:
+    """Transactions are committed, and the connection breaks in the place of the answer."""
+    times = faults.luck.randint(1, 5)
+    with faults.network(fault) as proxies:
+        before = [proxy.lost for proxy in proxies]
+        for proxy in proxies:
+            proxy.lose_answers(times)
+        wait_for(lambda: all(proxy.lost >= n + times for proxy, n in zip(proxies, before, strict=True)), 4)
+
+
+def slow_network(faults: Faults, fault: Fault) -> None:
+    """All takes longer for a while."""
+    with faults.network(fault) as proxies:
+        for proxy in proxies:
+            proxy.delay(faults.luck.uniform(0.01, 0.1))
+        time.sleep(faults.luck.uniform(1, 3))
+
+
+def cannot_be_written(faults: Faults, fault: Fault) -> None:
+    """The database is read only for a while, as after a failover."""
+    with faults.server.read_only(place.NAME):
+        time.sleep(faults.luck.uniform(0.5, 3))
+
+
+def wait_for(true: Callable[[], bool], seconds: float) -> None:
+    """Wait until something is true, or until so many seconds are over."""
+    end = time.monotonic() + seconds
+    while not true() and time.monotonic() < end:
+        time.sleep(0.02)
+
+
+POINTS = (
+    "claim.before",
+    "claim.after_commit",
+    "claim.before_commit",
+    "start.before",
+    "start.after_commit",
+    "finish.before",
+    "finish.before_commit",
+    "finish.after_commit",
+    "on_complete.inserted",
+    "retry.before_commit",
+    "rescue.before_commit",
+    "tick.before_commit",
+)
+ANYWHERE: dict[Step, float] = {
+    kill: 5,
+    kill_workers: 1,
+    kill_again_and_again: 1,
+    stop_for_a_while: 2,
+    roll: 1,
+    die_at_a_point: 4,
+}
+ON_POSTGRES: dict[Step, float] = {
+    lose_host: 0.7,
+    stop_past_lease: 0.7,
+    restart_the_database: 1,
+    end_all_connections: 1,
+    refuse_connections: 1,
+    cut_connections: 1,
+    pull_the_cable: 1,
+    lose_answers_to_commits: 2,
+    slow_network: 0.5,
+    cannot_be_written: 0.5,
+}

@@ -8,6 +8,8 @@ import os
 import random
 import signal
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 
 from django.db import transaction
@@ -25,7 +27,7 @@ from scheduling import (
     pools,
     scheduler,
 )
-from tests.chaos.storm import ledger
+from tests.chaos import ledger
 from tests.chaos.storm.models import Mark
 
 SECRET = os.environ.get("STORM_API_KEY", "")
@@ -44,20 +46,33 @@ def chance(n: int) -> random.Random:
     return random.Random(f"{SEED} {n} {context.attempt}")
 
 
+@contextmanager
+def noted() -> Iterator[None]:
+    """A line in the ledger as a body begins; another as it ends, and none if its process dies in between."""
+    file = os.environ["STORM_LEDGER"]
+    ledger.note(file, ledger.BEGIN)
+    try:
+        yield
+    except BaseException as error:
+        ledger.note(file, f"raised:{type(error).__name__}")
+        raise
+    ledger.note(file, ledger.END)
+
+
 def leave(n: int) -> None:
     Mark.objects.create(job_id=context.job_id, attempt=context.attempt, process=os.getpid(), n=n)
 
 
 @mutation
 def mark(n: int) -> int:
-    with ledger.told():
+    with noted():
         leave(n)
     return n
 
 
 @mutation(timeout=4)
 def slow_mark(n: int) -> int:
-    with ledger.told():
+    with noted():
         leave(n)
         time.sleep(chance(n).uniform(0.05, 0.3))
     return n
@@ -66,7 +81,7 @@ def slow_mark(n: int) -> int:
 @mutation
 def fan(n: int, children: int) -> int:
     """Its children are scheduled if and only if it commits."""
-    with ledger.told():
+    with noted():
         leave(n)
         scheduler.bulk([scheduler.Call(mark, {"n": n}) for _ in range(children)])
     return n
@@ -74,14 +89,14 @@ def fan(n: int, children: int) -> int:
 
 @mutation
 def refused(n: int) -> int:
-    with ledger.told():
+    with noted():
         leave(n)
         raise ValueError("wanted")
 
 
 @mutation(retry=PATIENT)
 def refused_at_first(n: int) -> int:
-    with ledger.told():
+    with noted():
         leave(n)
         if chance(n).random() < 0.5:
             raise ValueError("wanted")
@@ -91,7 +106,7 @@ def refused_at_first(n: int) -> int:
 @mutation
 def hooked(n: int) -> int:
     """Its hook raises after the commit: the job has succeeded all the same."""
-    with ledger.told():
+    with noted():
         leave(n)
         transaction.on_commit(lambda: 1 // 0)
     return n
@@ -99,7 +114,7 @@ def hooked(n: int) -> int:
 
 @mutation(timeout=0.4, max_crashes=2)
 def endless_mark(n: int) -> int:
-    with ledger.told():
+    with noted():
         leave(n)
         time.sleep(30)
     return n
@@ -107,7 +122,7 @@ def endless_mark(n: int) -> int:
 
 @mutation(max_crashes=2)
 def deadly_mark(n: int) -> int:
-    with ledger.told():
+    with noted():
         leave(n)
         os.kill(os.getpid(), signal.SIGKILL)
     return n
@@ -116,14 +131,14 @@ def deadly_mark(n: int) -> int:
 @mutation
 def told(run_id: str, result: dict, context: dict) -> int:
     """Told of the end of a job."""
-    with ledger.told():
+    with noted():
         leave(context["n"])
     return context["n"]
 
 
 def work(n: int, longest: float = 0.15) -> int:
     """What most actions do: be at it for a while, and leave a line before and after."""
-    with ledger.told():
+    with noted():
         time.sleep(chance(n).uniform(0, longest))
     return n
 
@@ -148,14 +163,14 @@ def again(n: int) -> int:
 
 @action
 async def wait_once(n: int) -> int:
-    with ledger.told():
+    with noted():
         await asyncio.sleep(chance(n).uniform(0, 0.4))
     return n
 
 
 @action(retry=PATIENT)
 async def wait_again(n: int) -> int:
-    with ledger.told():
+    with noted():
         await asyncio.sleep(chance(n).uniform(0, 0.4))
         if chance(n).random() < 0.15:
             raise ValueError("wanted")
@@ -164,7 +179,7 @@ async def wait_again(n: int) -> int:
 
 @action
 def fan_out(n: int) -> int:
-    with ledger.told():
+    with noted():
         scheduler.now(mark, {"n": n})
         scheduler.run_after(0.2, once, {"n": n})
     return n
@@ -196,7 +211,7 @@ def endless_again(n: int) -> int:
 
 
 def _sleep() -> int:
-    with ledger.told():
+    with noted():
         time.sleep(30)
     return 0
 
@@ -204,7 +219,7 @@ def _sleep() -> int:
 @action(timeout=0.5)
 def stubborn(n: int) -> int:
     """Deaf to every signal that can be blocked: its host has to end it with its process."""
-    with ledger.told():
+    with noted():
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM, signal.SIGUSR1, signal.SIGTERM})
         time.sleep(30)
     return n
@@ -212,7 +227,7 @@ def stubborn(n: int) -> int:
 
 @action
 def deadly(n: int, how: str) -> int:
-    with ledger.told():
+    with noted():
         if how == "exit":
             os._exit(3)
         if how == "kill":
@@ -224,28 +239,28 @@ def deadly(n: int, how: str) -> int:
 
 @action(retry=PATIENT, max_crashes=2)
 def deadly_again(n: int) -> int:
-    with ledger.told():
+    with noted():
         os._exit(4)
 
 
 @action
 def leaky(n: int) -> int:
     """It logs a secret, and fails with it."""
-    with ledger.told():
+    with noted():
         logger.warning("api_key=%s and %s", SECRET, SECRET)
         raise ValueError(f"refused: https://user:{SECRET}@localhost/?token={SECRET} {SECRET}")
 
 
 @mutation
 def tick_mark(scheduled_for: datetime) -> int:
-    with ledger.told():
+    with noted():
         leave(0)
     return 0
 
 
 @action
 def tick_work(scheduled_for: datetime) -> int:
-    with ledger.told():
+    with noted():
         time.sleep(0.1)
     return 0
 
@@ -253,6 +268,6 @@ def tick_work(scheduled_for: datetime) -> int:
 @action(retry=PATIENT)
 def tick_long(scheduled_for: datetime) -> int:
     """Longer than the second between two ticks: some are skipped, or wait."""
-    with ledger.told():
+    with noted():
         time.sleep(1.3)
     return 0

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
-from tests.chaos.storm.evidence import Evidence, JobRow, Line
+from tests.chaos.ledger import Entry
+from tests.chaos.storm.evidence import Evidence, JobRow
 
 SAME = 0.002  # seconds: two times of one instant
 LONGEST_SILENCE = 35.0  # seconds in which some job must end, whatever goes on
@@ -160,13 +161,13 @@ def _crowded(e: Evidence, name: str, rows: list[JobRow], most: int, rule: str) -
     for row in rows:
         for line in e.lines.get(row.id, []):
             if line.phase == "begin":
-                beside = [job for job, begin, end in committed if begin < line.at < end and job != row.id]
+                beside = [job for job, begin, end in committed if begin < line.moment < end and job != row.id]
                 if len(beside) >= most:
-                    yield Finding(rule, f"{name}: it began while {beside} ran", row.id, line.at)
+                    yield Finding(rule, f"{name}: it began while {beside} ran", row.id, line.moment)
 
 
 def _span(e: Evidence, row: JobRow) -> tuple[int, float, float] | None:
-    at = {line.phase: line.at for line in e.lines.get(row.id, []) if line.claim == row.claim}
+    at = {line.phase: line.moment for line in e.lines.get(row.id, []) if line.claim == row.claim}
     return (row.id, at["begin"], at["end"]) if "begin" in at and "end" in at else None
 
 
@@ -188,7 +189,7 @@ def keys_are_kept(e: Evidence) -> Findings:
 def limits_are_kept(e: Evidence, rate: float = 20, capacity: float = 10) -> Findings:
     """By no moment have more limited jobs begun than tokens had come."""
     begins = sorted(
-        next(line.at for line in e.lines[row.id])
+        next(line.moment for line in e.lines[row.id])
         for row in e.jobs.values()
         if row.name == "storm.limited" and row.id in e.lines
     )
@@ -251,28 +252,28 @@ def recoveries(e: Evidence) -> list[Recovery]:
         alone = all(other.kind == "kill worker" for other in near)
         for line in (line for pid in fault.killed for line in open_lines.get(pid, [])):
             settled = _settled(e, line)
-            if line.at < fault.began and settled is not None and settled > fault.began:
+            if line.moment < fault.began and settled is not None and settled > fault.began:
                 found.append(
                     Recovery(kind=fault.kind, job=line.job, at=fault.began, seconds=settled - fault.began, alone=alone)
                 )
     return found
 
 
-def _unended(e: Evidence) -> dict[int, list[Line]]:
+def _unended(e: Evidence) -> dict[int, list[Entry]]:
     """By process: the begins of bodies that have no end."""
-    ended = {(line.job, line.claim, line.process) for line in e.all_lines() if line.phase != "begin"}
+    ended = {(line.job, line.claim, line.pid) for line in e.all_lines() if line.phase != "begin"}
     found = defaultdict(list)
     for line in e.all_lines():
-        if line.phase == "begin" and (line.job, line.claim, line.process) not in ended:
-            found[line.process].append(line)
+        if line.phase == "begin" and (line.job, line.claim, line.pid) not in ended:
+            found[line.pid].append(line)
     return found
 
 
-def _settled(e: Evidence, line: Line) -> float | None:
+def _settled(e: Evidence, line: Entry) -> float | None:
     """When what became of an attempt was written, or when the job was begun again."""
     row = e.jobs.get(line.job)
-    times = [other.at for other in e.lines[line.job] if other.at > line.at and other.claim > line.claim]
-    times += [past.finished_at for past in e.past.get(line.job, []) if past.finished_at > line.at]
+    times = [other.moment for other in e.lines[line.job] if other.moment > line.moment and other.claim > line.claim]
+    times += [past.finished_at for past in e.past.get(line.job, []) if past.finished_at > line.moment]
     if row and row.finished_at:
         times.append(row.finished_at)
     return min(times, default=None)

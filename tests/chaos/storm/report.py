@@ -27,10 +27,10 @@ def history(e: Evidence, finding: Finding, logs: dict[str, str]) -> str:
         times += [at for at in (row.created_at, row.finished_at) if at]
     for line in e.lines.get(finding.job or 0, []):
         lines.append(
-            f"  ledger  {line.at - e.began:8.3f} {line.phase} attempt={line.attempt} claim={line.claim} "
-            f"pid={line.process}"
+            f"  ledger  {line.moment - e.began:8.3f} {line.phase} attempt={line.attempt} claim={line.claim} "
+            f"pid={line.pid}"
         )
-        times.append(line.at)
+        times.append(line.moment)
     lines += [f"  log     {host}: {text}" for host, text in _naming(logs, finding.job)]
     lines += [
         f"  fault   {fault.began - e.began:8.3f}-{fault.ended - e.began:.3f} {fault.kind} {fault.what} "

@@ -9,11 +9,14 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from scheduling.cluster import failpoints
+from tests.chaos.points import Points
 from tests.chaos.storm import faults, invariants, report
 from tests.chaos.storm.evidence import Evidence, gather
 from tests.chaos.storm.faults import Faults
 from tests.chaos.storm.hosts import Host, of_session
 from tests.chaos.storm.invariants import Finding
+from tests.chaos.storm.place import Place
 
 WARM = 6.0  # seconds of load before the first fault
 AROUND = 25.0  # seconds of a storm's time that start, calm and end take
@@ -38,23 +41,23 @@ class Plan:
 class Storm:
     """Hosts, load and faults, and what comes of them."""
 
-    def __init__(self, plan: Plan, url: str, folder: Path) -> None:
+    def __init__(self, plan: Plan, there: Place, folder: Path) -> None:
+        from scheduling.conf import conf
         from tests.chaos.storm.load import Load
 
-        self.plan, self.folder = plan, folder
-        self.dead_after = float(os.environ.get("STORM_DEAD_AFTER", "6"))
-        names = ["a", "b"] if plan.db == "postgres" else ["a"]
-        self.hosts = [Host(name, folder / f"{name}.log", self._environment(name, url)) for name in names]
+        self.plan, self.there, self.folder = plan, there, folder
+        self.hosts = [Host(name, folder / f"{name}.log", self._environment(name)) for name in there.urls]
         self.load = Load(plan.seed, RATES[plan.db])
-        kinds = faults.ANYWHERE | (faults.SEVERAL_HOSTS if len(names) > 1 else {})
-        self.faults = Faults(plan.seed, self.hosts, self.dead_after, kinds)
+        kinds = faults.ANYWHERE | (faults.ON_POSTGRES if plan.db == "postgres" else {})
+        self.faults = Faults(plan.seed, self.hosts, there, Points(folder / "points"), conf().host_dead_after, kinds)
         self.over = threading.Event()
         self.began = self.load_ended = self.calm_at = time.monotonic()
         self.findings: list[Finding] = []
 
-    def _environment(self, name: str, url: str) -> dict[str, str]:
+    def _environment(self, name: str) -> dict[str, str]:
         """The second host passes for one of another machine: only its heartbeat tells whether it lives."""
-        return {"DATABASE_URL": url} | ({"STORM_MACHINE": "another"} if name == "b" else {})
+        more = {"DATABASE_URL": self.there.urls[name], failpoints.VARIABLE: str(self.folder / "points")}
+        return more | ({"STORM_MACHINE": "another"} if name == "b" else {})
 
     def run(self) -> None:
         """Start all, let it storm, and wait until all has drained."""
@@ -78,9 +81,12 @@ class Storm:
         self.faults.run(time.monotonic() + max(self.plan.seconds - AROUND, 5), self.over)
 
     def _drain(self) -> None:
+        from django.db import connection
+
         from scheduling import crons
         from scheduling.models import Cron, Job
 
+        connection.close()  # whatever the faults have left of it
         for name in Cron.objects.active().values_list("key", flat=True):
             crons.pause(name, "the storm is over")
         end = time.monotonic() + DRAINS_WITHIN
@@ -157,11 +163,11 @@ def secrets_in_rows(jobs) -> list[Finding]:
     return [Finding("a secret in a row", "its error, log or result", job.pk) for job in jobs.filter(shown)[:3]]
 
 
-def run(plan: Plan, url: str, folder: Path) -> int:
+def run(plan: Plan, there: Place, folder: Path) -> int:
     """Let it storm, judge, and say what came of it; gives the exit code."""
     from scheduling.models import Job
 
-    storm = Storm(plan, url, folder)
+    storm = Storm(plan, there, folder)
     try:
         storm.run()
         storm.findings += secrets_in_rows(Job.objects)
