@@ -33,6 +33,7 @@ LOOK_FOR_DEAD = 1.0  # seconds between two looks for dead hosts where they can b
 LOOK_FOR_CANCELS = 0.25  # seconds between two looks whether a running job has been canceled
 LOOK_FOR_EXPIRED = 1.0  # seconds between two sweeps of jobs that have expired
 AUDIT = 5.0  # seconds between two looks for claims that nobody on this host has
+CALM = 1.0  # seconds without a failure after which an outage is over
 TICK_AGAIN = 0.2  # seconds until crons that are due, but must wait, are looked at again
 LOCK_TIMEOUT = "3s"
 LOOK_FOR_PLAIN = 1.0  # seconds between two looks for plain async_task()s while there are none
@@ -51,6 +52,7 @@ class JobBroker(ORM):  # type: ignore[misc]
         self.host: Host | None = None
         self._began = False
         self._outage: float | None = None
+        self._back: float | None = None  # since when it answers again
         self._sure_at = 0.0
         self._beats = Every(conf().beat_seconds)
         self._dead = Every(LOOK_FOR_DEAD)
@@ -80,8 +82,7 @@ class JobBroker(ORM):  # type: ignore[misc]
             self._lost(error)
             return None
         if self._outage is not None:
-            logger.warning("database.back after=%.1fs", time.monotonic() - self._outage)
-            self._outage, self._pause = None, 0.05
+            self._recover(self._outage)
         return work
 
     def _turn(self) -> list[tuple[int, str]] | None:
@@ -231,6 +232,14 @@ class JobBroker(ORM):  # type: ignore[misc]
     def _patience(self) -> float:
         return conf().poll_seconds if clock.database().vendor == "postgresql" else conf().sqlite_poll_seconds
 
+    def _recover(self, since: float) -> None:
+        """The database is back: said once it has answered for a while, as it may come and go."""
+        now = time.monotonic()
+        self._back, self._pause = self._back or now, 0.05
+        if now - self._back >= CALM:
+            logger.warning("database.back after=%.1fs", self._back - since)
+            self._outage = None
+
     def _lost(self, error: Exception) -> None:
         """The database is away: say so once an outage, and wait, longer each time."""
         if self._outage is None:
@@ -239,7 +248,7 @@ class JobBroker(ORM):  # type: ignore[misc]
                 logger.warning("database.lost pid=%s: %s", os.getpid(), first_line(error))
             else:
                 logger.error("pusher.failed pid=%s: it goes on trying", os.getpid(), exc_info=error)
-        self._began = False
+        self._began, self._back = False, None
         clock.database().close()
         self.queue.wait(self._pause * random.uniform(0.5, 1.5))
         self._pause = min(self._pause * 2, 2.0)

@@ -6,7 +6,7 @@ import random
 import time
 import traceback
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from django.db import Error
 
@@ -27,11 +27,12 @@ TRANSIENT_SQLITE = ("locked", "busy", "disk is full", "disk I/O error")
 LONGEST_WAIT = 5.0
 
 
-def is_transient(error: BaseException, sqlstates: tuple[str, ...] = TRANSIENT_SQLSTATES) -> bool:
+def is_transient(error: BaseException, sqlstates: tuple[str, ...] = TRANSIENT_SQLSTATES, held: Any = None) -> bool:
     """Whether the database, and not the statement, is to blame.
 
     An error without an SQLSTATE is transient only where the connection is really gone: a body may also have
-    closed a cursor, or have lost a connection of its own to elsewhere.
+    closed a cursor, or have lost a connection of its own to elsewhere. `held` is what held() gave before: at the
+    end of a transaction whose connection is lost Django opens another one.
     """
     if not isinstance(error, Error):
         return False
@@ -41,7 +42,16 @@ def is_transient(error: BaseException, sqlstates: tuple[str, ...] = TRANSIENT_SQ
     state = getattr(error.__cause__, "sqlstate", None)
     if state is not None:
         return bool(state.startswith(sqlstates))
-    return connection.connection is None or not connection.is_usable()
+    if connection.connection is None or not connection.is_usable():
+        return True
+    return held is not None and connection.connection is not held
+
+
+def held() -> Any:
+    """The driver's connection that what follows is done on."""
+    connection = clock.database()
+    connection.ensure_connection()
+    return connection.connection
 
 
 class Unfit(Permanent):
@@ -78,12 +88,13 @@ def insist(step: Callable[[], T]) -> T:
     The step may in truth have been committed when its answer was lost: its guard then matches no row.
     Inside a caller's transaction it is tried once, as a broken transaction cannot be mended here.
     """
-    wait = 0.05
+    wait, link = 0.05, None
     while True:
         try:
+            link = held()
             return step()
         except Error as error:
-            if clock.database().in_atomic_block or not is_transient(error, OURS_AGAIN):
+            if clock.database().in_atomic_block or not is_transient(error, OURS_AGAIN, link):
                 raise
             clock.database().close()
         time.sleep(wait * random.uniform(0.5, 1.5))

@@ -19,7 +19,7 @@ from django.db import transaction
 from scheduling import clock, functions
 from scheduling.cluster import actions, failpoints, outcomes, slots, transitions
 from scheduling.cluster.claims import Claim
-from scheduling.cluster.errors import Unfit, describe, insist, is_transient, last_line
+from scheduling.cluster.errors import Unfit, describe, first_line, held, insist, is_transient, last_line
 from scheduling.cluster.interrupts import interruptible
 from scheduling.cluster.logs import Captured, capture
 from scheduling.cluster.transitions import Trace
@@ -153,7 +153,9 @@ def _is_clean(run: Run) -> bool:
 def _mutations(runs: Sequence[Run]) -> int:
     """Run mutations in one transaction, or each by itself where that fails; gives how many have begun."""
     begun: list[Run] = []
+    link = None
     try:
+        link = held()
         with transaction.atomic(using=conf().database):
             for run in runs:
                 if not run.hold():
@@ -167,7 +169,7 @@ def _mutations(runs: Sequence[Run]) -> int:
             if failpoints.on:
                 failpoints.hit("finish.before_commit")
     except BaseException as error:  # SystemExit and KeyboardInterrupt too: a worker outlives its jobs
-        _settle(begun, error)
+        _settle(begun, error, link)
     else:
         if failpoints.on:
             failpoints.hit("finish.after_commit")
@@ -184,7 +186,7 @@ def _body(run: Run) -> None:
     del connection.run_on_commit[before:]  # we run them ourselves: an error in one must not skip the others
 
 
-def _settle(begun: Sequence[Run], error: BaseException) -> None:
+def _settle(begun: Sequence[Run], error: BaseException, link: Any) -> None:
     """A transaction was rolled back. What interrupted its last body, or failed the only one, was meant for that one.
 
     Else nobody knows whose fault it is, and each runs again by itself.
@@ -192,7 +194,7 @@ def _settle(begun: Sequence[Run], error: BaseException) -> None:
     try:
         if isinstance(error, JobCanceled):
             begun[-1].dropped("interrupted, and rolled back")
-        elif is_transient(error):
+        elif is_transient(error, held=link):
             _again(begun, error)
             return
         elif isinstance(error, Lost) and len(begun) == 1:
@@ -223,10 +225,10 @@ def _again(runs: Sequence[Run], error: BaseException) -> None:
         clock.database().close_if_unusable_or_obsolete()
     for run in runs:
         claim = run.claim
-        logger.warning("job.released job=%s: %s", claim.id, last_line(describe(error)))
         releases = claim.claim - claim.attempt  # so far
         wait = timedelta(seconds=min(0.05 * 2.0 ** min(releases, 20), LONGEST_RELEASE_WAIT))
-        insist(lambda claim=claim, wait=wait: transitions.release(claim, wait=wait))  # type: ignore[misc]
+        if insist(lambda claim=claim, wait=wait: transitions.release(claim, wait=wait)):  # type: ignore[misc]
+            logger.info("job.released job=%s: %s", claim.id, first_line(error))
 
 
 def _run_hooks(run: Run) -> None:

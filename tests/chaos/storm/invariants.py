@@ -217,6 +217,17 @@ def results_are_right(e: Evidence) -> Findings:
             yield Finding("a result is wrong", f"{row.result!r}, not {due!r}", row.id)
 
 
+def outages_are_no_failures(e: Evidence) -> Findings:
+    """Where the database was away no attempt failed for it, but where a body asked it itself outside a mutation."""
+    for row in e.jobs.values():
+        if row.name == "storm.fan_out":
+            continue
+        errors = [row.error] if row.state == "failed" else []
+        for error in errors + [past.error for past in e.past.get(row.id, [])]:
+            if "django.db" in error or "psycopg" in error or "sqlite3." in error:
+                yield Finding("an outage was taken for a failure", error[-300:], row.id)
+
+
 def work_goes_on(e: Evidence) -> Findings:
     """Some job ends at least each 35 s, and each 5 s while no fault is on."""
     ends = sorted(row.finished_at for row in e.jobs.values() if row.finished_at is not None)
@@ -340,6 +351,7 @@ RULES: tuple[Callable[[Evidence], Iterable[Finding]], ...] = (
     limits_are_kept,
     cancels_are_told_truly,
     results_are_right,
+    outages_are_no_failures,
     work_goes_on,
     the_dead_are_replaced_in_time,
     speed_comes_back,
