@@ -36,9 +36,10 @@ def main() -> int:
 
 
 def _storm(kind: str, seed: int, minutes: float, kills: int) -> int:
+    environment = os.environ | ({"STORM_DEAD_AFTER": "20"} if kills else {})  # the default of a real host
     folder = tempfile.mkdtemp(prefix="storm-")
     words = ["--db", kind, "--seed", str(seed), "--minutes", str(minutes), "--kills", str(kills), "--inside", folder]
-    code = subprocess.run([sys.executable, "-m", "tests.chaos.storm", *words], env=os.environ, check=False).returncode
+    code = subprocess.run([sys.executable, "-m", "tests.chaos.storm", *words], env=environment, check=False).returncode
     if code == 0:
         shutil.rmtree(folder, ignore_errors=True)
     else:

@@ -18,6 +18,7 @@ from tests.chaos.storm.hosts import Host, send
 from tests.chaos.storm.place import Place
 
 ROLES = {"worker": 5, "pusher": 2, "monitor": 1, "sentinel": 1, "main": 1}
+LOST = 3  # hosts
 DIES_WITH_IT = ("main", "sentinel")  # the whole host does
 Step = Callable[["Faults", Fault], None]
 
@@ -44,6 +45,18 @@ class Faults:
             (step,) = self.luck.choices(list(self.kinds), list(self.kinds.values()))
             self.bring(step)
             over.wait(min(self._gap(), until - time.monotonic()))
+
+    def kill_one_after_the_other(self, times: int) -> None:
+        """So many SIGKILLs, each when all processes are there again; then hosts that do not come back by themselves."""
+        for _ in range(times):
+            self.bring(kill)
+            for host in self.hosts:
+                host.wait_up()
+            time.sleep(self.luck.uniform(0.1, 0.6))
+        for _ in range(LOST if len(self.hosts) > 1 else 0):
+            self.bring(lose_host)
+            for host in self.hosts:
+                host.wait_up()
 
     def bring(self, step: Step) -> Fault:
         """Bring one fault about, undo it, and note it."""

@@ -260,7 +260,7 @@ def recoveries(e: Evidence) -> list[Recovery]:
             for other in e.faults
             if other is not fault and other.began < fault.ended + 2 and other.ended > fault.began - 5
         ]
-        alone = all(other.kind == "kill worker" for other in near)
+        alone = all(other.kind in ("kill worker", "kill pusher", "kill monitor") for other in near)
         for line in (line for pid in fault.killed for line in open_lines.get(pid, [])):
             settled = _settled(e, line)
             if line.moment < fault.began and settled is not None and settled > fault.began:
@@ -323,7 +323,8 @@ def speeds(e: Evidence) -> list[Speed]:
     due = sorted(row.run_at for row in e.jobs.values() if row.state != "skipped")
     found = []
     faults = sorted(e.faults, key=lambda fault: fault.began)
-    for fault, following in zip(faults, [*(fault.began for fault in faults[1:]), e.load_ended], strict=True):
+    for n, fault in enumerate(faults):
+        following = faults[n + 1].began if n + 1 < len(faults) else e.load_ended
         start = max(other.ended for other in faults if other.began <= fault.began) + SETTLES_AFTER
         if following - start >= LEAST_WINDOW:
             asked, done = (bisect_left(times, following) - bisect_left(times, start) for times in (due, ends))

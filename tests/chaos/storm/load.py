@@ -41,6 +41,8 @@ PLAIN = {
     fn.leaky: 0.3,
 }
 """Functions that are scheduled without more, and how often in a hundred or so."""
+WORK = (fn.mark, fn.slow_mark, fn.once, fn.again, fn.wait_once, fn.wait_again)
+"""What ends by itself, and takes long enough to be under way when its process is killed."""
 MORE = {"cancel": 3.0, "transact": 3, "key": 5}
 WAYS = ("exit", "kill", "abort", "leave")
 

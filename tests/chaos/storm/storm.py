@@ -43,11 +43,11 @@ class Storm:
 
     def __init__(self, plan: Plan, there: Place, folder: Path) -> None:
         from scheduling.conf import conf
-        from tests.chaos.storm.load import Load
+        from tests.chaos.storm.load import WORK, Load
 
         self.plan, self.there, self.folder = plan, there, folder
         self.hosts = [Host(name, folder / f"{name}.log", self._environment(name)) for name in there.urls]
-        self.load = Load(plan.seed, RATES[plan.db])
+        self.load = Load(plan.seed, RATES[plan.db], only=WORK if plan.kills else ())
         kinds = faults.ANYWHERE | (faults.ON_POSTGRES if plan.db == "postgres" else {})
         self.faults = Faults(plan.seed, self.hosts, there, Points(folder / "points"), conf().host_dead_after, kinds)
         self.over = threading.Event()
@@ -78,6 +78,9 @@ class Storm:
         self.over.set()
 
     def _storm(self) -> None:
+        if self.plan.kills:
+            self.faults.kill_one_after_the_other(self.plan.kills)
+            return
         self.faults.run(time.monotonic() + max(self.plan.seconds - AROUND, 5), self.over)
 
     def _drain(self) -> None:
