@@ -11,7 +11,8 @@ from pathlib import Path
 
 from scheduling.cluster import failpoints
 from tests.chaos.points import Points
-from tests.chaos.storm import faults, invariants, report
+from tests.chaos.server import Server
+from tests.chaos.storm import faults, invariants, place, report
 from tests.chaos.storm.evidence import Evidence, gather
 from tests.chaos.storm.faults import Faults
 from tests.chaos.storm.hosts import Host, of_session
@@ -24,7 +25,15 @@ CALM = 8.0  # seconds of load after the last fault
 DRAINS_WITHIN = 60.0  # seconds after the load
 TELLS = 10.0  # seconds between two lines of progress
 RATES = {"postgres": 60.0, "sqlite": 30.0}  # calls in a second
-BROKEN = ("job.broken", "job.not_rescued", "pusher.failed", "Fatal Python error", "worker_loop.failed")
+GONE_WITHIN = 5.0  # seconds in which the server notices that a client has gone
+BROKEN = (
+    "job.broken",
+    "job.not_rescued",
+    "pusher.failed",
+    "pusher.stalled",
+    "Fatal Python error",
+    "worker_loop.failed",
+)
 """What hosts log where they themselves are to blame."""
 
 
@@ -127,7 +136,19 @@ class Storm:
             host.stop()
         for host in self.hosts:
             self._look_at(host)
+        if self.there.server:
+            self._look_at_server(self.there.server)
         self.findings += [Finding("a verb raised", surprise) for surprise in self.load.surprises[:3]]
+
+    def _look_at_server(self, server: Server) -> None:
+        from django.db import connection
+
+        connection.close()
+        faults.wait_for(lambda: not server.backends(place.NAME), GONE_WITHIN)
+        if left := server.backends(place.NAME):
+            self.findings.append(Finding("connections are left behind", str(left)))
+        if locks := server.execute("SELECT pid FROM pg_locks WHERE locktype = 'advisory'"):
+            self.findings.append(Finding("advisory locks are left behind", str(locks)))
 
     def _look_at(self, host: Host) -> None:
         left = [pid for main in host.mains for pid in of_session(main)]
