@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scheduling.cluster import failpoints
+from scheduling.cluster.main import SENTINEL_DIED
 from tests.chaos.points import Points
 from tests.chaos.server import Server
 from tests.chaos.storm import faults, invariants, place, report
@@ -32,7 +33,10 @@ BROKEN = (
     "pusher.failed",
     "pusher.stalled",
     "Fatal Python error",
-    "worker_loop.failed",
+    "cron.broken",
+    "audit.failed",
+    "retention.failed",
+    "loop.goes_on",
 )
 """What hosts log where they themselves are to blame."""
 
@@ -159,9 +163,17 @@ class Storm:
         if host.exits and host.exits[-1].code != 0:
             self.findings.append(Finding("a host did not stop", f"{host.name} ended with {host.exits[-1].code}"))
         for exit in host.exits[:-1]:
-            if exit.code not in (0, 70, -signal.SIGKILL):
+            if exit.code not in (0, SENTINEL_DIED, -signal.SIGKILL):
                 self.findings.append(Finding("a host ended unasked", f"{host.name} ended with {exit.code}", at=exit.at))
+        self._count_breakdowns(host)
         self._read(host.name, host.log.read_text(errors="replace"))
+
+    def _count_breakdowns(self, host: Host) -> None:
+        """A sentinel ends only where a fault has ended it."""
+        breakdowns = sum(exit.code == SENTINEL_DIED for exit in host.exits)
+        asked = sum(fault.kind in ("kill sentinel", "die at a point") for fault in self.faults.done)
+        if breakdowns > asked:
+            self.findings.append(Finding("a host ended unasked", f"{host.name}: {breakdowns} of its sentinels died"))
 
     def _read(self, name: str, log: str) -> None:
         secret = os.environ["STORM_API_KEY"]
