@@ -4,47 +4,77 @@ from __future__ import annotations
 
 import random
 import signal
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 from tests.chaos.points import Points
 from tests.chaos.proxy import Proxy
 from tests.chaos.server import Server
-from tests.chaos.storm import place
 from tests.chaos.storm.evidence import Fault
 from tests.chaos.storm.hosts import Host, send
 from tests.chaos.storm.place import Place
 
+POINTS = (
+    "claim.before",
+    "claim.after_commit",
+    "claim.before_commit",
+    "start.before",
+    "start.after_commit",
+    "finish.before",
+    "finish.before_commit",
+    "finish.after_commit",
+    "on_complete.inserted",
+    "retry.before_commit",
+    "rescue.before_commit",
+    "tick.before_commit",
+)
 ROLES = {"worker": 5, "pusher": 2, "monitor": 1, "sentinel": 1, "main": 1}
 LOST = 3  # hosts
 DIES_WITH_IT = ("main", "sentinel")  # the whole host does
 Step = Callable[["Faults", Fault], None]
 
 
+@dataclass(frozen=True)
+class Target:
+    """What faults are brought about in."""
+
+    hosts: Sequence[Host]
+    there: Place
+    points: Points
+    dead_after: float
+    """Seconds."""
+    done: list[Fault] = field(default_factory=list)
+    """All faults so far."""
+
+
+def gusts(seed: int, streams: Sequence[Faults], until: float) -> None:
+    """Let the streams blow at once, in gusts, with calms between in which the speed is measured."""
+    luck = random.Random(f"{seed} gusts")
+    while (now := time.monotonic()) < until:
+        end = min(now + luck.uniform(5, 12), until)
+        with ThreadPoolExecutor(len(streams)) as threads:
+            for done in [threads.submit(stream.blow, end) for stream in streams]:
+                done.result()
+        time.sleep(max(0, min(luck.uniform(7.5, 9), until - time.monotonic())))
+
+
 class Faults:
-    """Brings faults about, one after the other or in bursts, until it is told to stop."""
+    """A stream of faults, one after the other, with luck of its own."""
 
-    def __init__(
-        self,
-        seed: int,
-        hosts: Sequence[Host],
-        there: Place,
-        points: Points,
-        dead_after: float,
-        kinds: dict[Step, float],
-    ) -> None:
-        self.luck, self.hosts, self.there, self.points = random.Random(f"{seed} faults"), hosts, there, points
-        self.dead_after, self.kinds = dead_after, kinds
-        self.done: list[Fault] = []
+    def __init__(self, seed: int, name: str, target: Target, kinds: dict[Step, float]) -> None:
+        self.luck, self.kinds = random.Random(f"{seed} {name}"), kinds
+        self.hosts, self.there, self.points = target.hosts, target.there, target.points
+        self.dead_after, self.done = target.dead_after, target.done
 
-    def run(self, until: float, over: threading.Event) -> None:
-        """One fault after the other until a moment: in bursts, and with calms in which the speed is measured."""
-        while time.monotonic() < until and not over.is_set():
+    def blow(self, until: float) -> None:
+        """One fault soon after the other."""
+        while time.monotonic() < until:
             (step,) = self.luck.choices(list(self.kinds), list(self.kinds.values()))
             self.bring(step)
-            over.wait(min(self._gap(), until - time.monotonic()))
+            time.sleep(max(0, min(self.luck.uniform(0.1, 1.5), until - time.monotonic())))
 
     def kill_one_after_the_other(self, times: int) -> None:
         """So many SIGKILLs, each when all processes are there again; then hosts that do not come back by themselves."""
@@ -67,10 +97,6 @@ class Faults:
         finally:
             fault.ended = time.monotonic()
         return fault
-
-    def _gap(self) -> float:
-        """Seconds until the next one: mostly soon, sometimes late enough to see the speed come back."""
-        return self.luck.uniform(8, 9) if self.luck.random() < 0.2 else self.luck.uniform(0.1, 1.5)
 
     @property
     def server(self) -> Server:
@@ -179,65 +205,6 @@ def die_at_a_point(faults: Faults, fault: Fault) -> None:
     faults.points.disarm(point)
 
 
-def restart_the_database(faults: Faults, fault: Fault) -> None:
-    """An immediate restart of PostgreSQL, as after a crash."""
-    faults.server.restart()
-
-
-def end_all_connections(faults: Faults, fault: Fault) -> None:
-    """pg_terminate_backend of all, some times."""
-    for _ in range(faults.luck.randint(1, 4)):
-        faults.server.terminate_backends()
-        time.sleep(faults.luck.uniform(0, 0.5))
-
-
-def refuse_connections(faults: Faults, fault: Fault) -> None:
-    """The network of one host, or of all, is cut, and refuses connections for a while."""
-    with faults.network(fault) as proxies:
-        for proxy in proxies:
-            proxy.refuse()
-        time.sleep(faults.luck.uniform(0.5, 8))
-
-
-def cut_connections(faults: Faults, fault: Fault) -> None:
-    """Connections are reset; new ones are welcome."""
-    with faults.network(fault) as proxies:
-        for proxy in proxies:
-            proxy.cut()
-
-
-def pull_the_cable(faults: Faults, fault: Fault) -> None:
-    """Nothing passes in either direction for a while, and no connection breaks."""
-    with faults.network(fault) as proxies:
-        for proxy in proxies:
-            proxy.blackhole()
-        time.sleep(faults.luck.uniform(0.5, 9))
-
-
-def lose_answers_to_commits(faults: Faults, fault: Fault) -> None:
-    """Transactions are committed, and the connection breaks in the place of the answer."""
-    times = faults.luck.randint(1, 5)
-    with faults.network(fault) as proxies:
-        before = [proxy.lost for proxy in proxies]
-        for proxy in proxies:
-            proxy.lose_answers(times)
-        wait_for(lambda: all(proxy.lost >= n + times for proxy, n in zip(proxies, before, strict=True)), 4)
-
-
-def slow_network(faults: Faults, fault: Fault) -> None:
-    """All takes longer for a while."""
-    with faults.network(fault) as proxies:
-        for proxy in proxies:
-            proxy.delay(faults.luck.uniform(0.01, 0.1))
-        time.sleep(faults.luck.uniform(1, 3))
-
-
-def cannot_be_written(faults: Faults, fault: Fault) -> None:
-    """The database is read only for a while, as after a failover."""
-    with faults.server.read_only(place.NAME):
-        time.sleep(faults.luck.uniform(0.5, 3))
-
-
 def wait_for(true: Callable[[], bool], seconds: float) -> None:
     """Wait until something is true, or until so many seconds are over."""
     end = time.monotonic() + seconds
@@ -245,20 +212,6 @@ def wait_for(true: Callable[[], bool], seconds: float) -> None:
         time.sleep(0.02)
 
 
-POINTS = (
-    "claim.before",
-    "claim.after_commit",
-    "claim.before_commit",
-    "start.before",
-    "start.after_commit",
-    "finish.before",
-    "finish.before_commit",
-    "finish.after_commit",
-    "on_complete.inserted",
-    "retry.before_commit",
-    "rescue.before_commit",
-    "tick.before_commit",
-)
 ANYWHERE: dict[Step, float] = {
     kill: 5,
     kill_workers: 1,
@@ -267,15 +220,5 @@ ANYWHERE: dict[Step, float] = {
     roll: 1,
     die_at_a_point: 4,
 }
-ON_POSTGRES: dict[Step, float] = {
-    lose_host: 0.7,
-    stop_past_lease: 0.7,
-    restart_the_database: 1,
-    end_all_connections: 1,
-    refuse_connections: 1,
-    cut_connections: 1,
-    pull_the_cable: 1,
-    lose_answers_to_commits: 2,
-    slow_network: 0.5,
-    cannot_be_written: 0.5,
-}
+WITH_OTHERS: dict[Step, float] = {lose_host: 0.7, stop_past_lease: 0.7}
+"""Where other hosts take over."""

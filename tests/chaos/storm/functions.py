@@ -266,8 +266,8 @@ def tick_work(scheduled_for: datetime) -> int:
 
 
 @action(retry=PATIENT)
-def tick_long(scheduled_for: datetime) -> int:
+async def tick_long(scheduled_for: datetime) -> int:
     """Longer than the second between two ticks: some are skipped, or wait."""
     with noted():
-        time.sleep(1.3)
+        await asyncio.sleep(1.3)
     return 0

@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 from scheduling.cluster import failpoints
@@ -15,9 +16,10 @@ from tests.chaos.points import Points
 from tests.chaos.server import Server
 from tests.chaos.storm import faults, invariants, place, report
 from tests.chaos.storm.evidence import Evidence, gather
-from tests.chaos.storm.faults import Faults
+from tests.chaos.storm.faults import Faults, Target
 from tests.chaos.storm.hosts import Host, of_session
 from tests.chaos.storm.invariants import Finding
+from tests.chaos.storm.outages import OUTAGES
 from tests.chaos.storm.place import Place
 
 WARM = 6.0  # seconds of load before the first fault
@@ -26,6 +28,7 @@ CALM = 8.0  # seconds of load after the last fault
 DRAINS_WITHIN = 60.0  # seconds after the load
 TELLS = 10.0  # seconds between two lines of progress
 RATES = {"postgres": 60.0, "sqlite": 30.0}  # calls in a second
+ENDINGS = (0, SENTINEL_DIED, -signal.SIGKILL, -signal.SIGTERM)  # the last one: told to stop before it had begun
 GONE_WITHIN = 5.0  # seconds in which the server notices that a client has gone
 BROKEN = (
     "job.broken",
@@ -61,8 +64,11 @@ class Storm:
         self.plan, self.there, self.folder = plan, there, folder
         self.hosts = [Host(name, folder / f"{name}.log", self._environment(name)) for name in there.urls]
         self.load = Load(plan.seed, RATES[plan.db], only=WORK if plan.kills else ())
-        kinds = faults.ANYWHERE | (faults.ON_POSTGRES if plan.db == "postgres" else {})
-        self.faults = Faults(plan.seed, self.hosts, there, Points(folder / "points"), conf().host_dead_after, kinds)
+        target = Target(self.hosts, there, Points(folder / "points"), conf().host_dead_after)
+        several = len(self.hosts) > 1
+        self.kills = Faults(plan.seed, "kills", target, faults.ANYWHERE | (faults.WITH_OTHERS if several else {}))
+        self.streams = [self.kills] + ([Faults(plan.seed, "outages", target, OUTAGES)] if there.server else [])
+        self.faults = target.done
         self.over = threading.Event()
         self.began = self.load_ended = self.calm_at = time.monotonic()
         self.findings: list[Finding] = []
@@ -92,9 +98,9 @@ class Storm:
 
     def _storm(self) -> None:
         if self.plan.kills:
-            self.faults.kill_one_after_the_other(self.plan.kills)
-            return
-        self.faults.run(time.monotonic() + max(self.plan.seconds - AROUND, 5), self.over)
+            self.kills.kill_one_after_the_other(self.plan.kills)
+        else:
+            faults.gusts(self.plan.seed, self.streams, time.monotonic() + max(self.plan.seconds - AROUND, 5))
 
     def _drain(self) -> None:
         from django.db import connection
@@ -110,9 +116,11 @@ class Storm:
             time.sleep(0.2)
 
     def _due(self, jobs: type) -> bool:
+        """Whether anything runs, or is to run soon: what waits longer was asked to."""
         from scheduling import clock
 
-        return jobs.objects.running().exists() or jobs.objects.pending().filter(run_at__lte=clock.now()).exists()
+        soon = clock.now() + timedelta(seconds=DRAINS_WITHIN)
+        return jobs.objects.running().exists() or jobs.objects.pending().filter(run_at__lte=soon).exists()
 
     def _tell(self) -> None:
         """A line of progress now and then, by the ledger: it is there whatever the database does."""
@@ -121,7 +129,7 @@ class Storm:
             done = (self.folder / "ledger").read_text().count(" end ")
             print(
                 f"{self.plan.db} {time.monotonic() - self.began:5.0f} s  {done} bodies ended  "
-                f"{len(self.faults.done)} faults  {(done - before) / TELLS:.0f}/s",
+                f"{len(self.faults)} faults  {(done - before) / TELLS:.0f}/s",
                 flush=True,
             )
             before = done
@@ -130,7 +138,7 @@ class Storm:
         """All that came of it."""
         found = gather(self.folder / "ledger")
         found.acknowledged, found.ghosts, found.cancels = self.load.acknowledged, self.load.ghosts, self.load.cancels
-        found.faults = self.faults.done
+        found.faults = self.faults
         found.began, found.calm_at, found.load_ended = self.began, self.calm_at, self.load_ended
         return found
 
@@ -163,7 +171,7 @@ class Storm:
         if host.exits and host.exits[-1].code != 0:
             self.findings.append(Finding("a host did not stop", f"{host.name} ended with {host.exits[-1].code}"))
         for exit in host.exits[:-1]:
-            if exit.code not in (0, SENTINEL_DIED, -signal.SIGKILL):
+            if exit.code not in ENDINGS:
                 self.findings.append(Finding("a host ended unasked", f"{host.name} ended with {exit.code}", at=exit.at))
         self._count_breakdowns(host)
         self._read(host.name, host.log.read_text(errors="replace"))
@@ -171,7 +179,7 @@ class Storm:
     def _count_breakdowns(self, host: Host) -> None:
         """A sentinel ends only where a fault has ended it."""
         breakdowns = sum(exit.code == SENTINEL_DIED for exit in host.exits)
-        asked = sum(fault.kind in ("kill sentinel", "die at a point") for fault in self.faults.done)
+        asked = sum(fault.kind in ("kill sentinel", "die at a point") for fault in self.faults)
         if breakdowns > asked:
             self.findings.append(Finding("a host ended unasked", f"{host.name}: {breakdowns} of its sentinels died"))
 
