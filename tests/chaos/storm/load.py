@@ -12,10 +12,14 @@ from typing import Any
 
 from django.db import Error, connection, transaction
 
-from scheduling import Call, scheduler
+from scheduling import Call, clock, scheduler
+from scheduling.cluster.every import Every
+from scheduling.models import Job
 from tests.chaos.storm import functions as fn
 
 TURN = 0.1  # seconds
+LOOK = 1.0  # seconds between two looks at how much is left to do
+MOST_BEHIND = 15.0  # seconds of load that may be left to do: on a busy machine it pauses then
 PLAIN = {
     fn.mark: 30.0,
     fn.slow_mark: 1,
@@ -64,12 +68,14 @@ class Load(threading.Thread):
         self._recent: deque[int] = deque(maxlen=200)
         self._over = threading.Event()
         self._n = 0
+        self._looks, self._behind = Every(LOOK), False
 
     def run(self) -> None:
         """One turn after the other, each at its time; those that an outage took are left out."""
         following = time.monotonic()
         while not self._over.is_set():
-            self._turn(round(self.rate * TURN))
+            if not self._is_behind():
+                self._turn(round(self.rate * TURN))
             following = max(following + TURN, time.monotonic())
             self._over.wait(following - time.monotonic())
         connection.close()
@@ -78,6 +84,14 @@ class Load(threading.Thread):
         """Schedule nothing more."""
         self._over.set()
         self.join()
+
+    def _is_behind(self) -> bool:
+        if self._looks():
+            self._try(self._look)
+        return self._behind
+
+    def _look(self) -> None:
+        self._behind = Job.objects.pending().filter(run_at__lte=clock.now()).count() > MOST_BEHIND * self.rate
 
     def _turn(self, count: int) -> None:
         chosen = self.luck.choices(self.choices, self.weights, k=count)

@@ -25,7 +25,7 @@ from tests.chaos.storm.place import Place
 WARM = 6.0  # seconds of load before the first fault
 AROUND = 25.0  # seconds of a storm's time that start, calm and end take
 CALM = 8.0  # seconds of load after the last fault
-DRAINS_WITHIN = 60.0  # seconds after the load
+STANDS_STILL = 20.0  # seconds after the load in which less and less must be left to do
 TELLS = 10.0  # seconds between two lines of progress
 RATES = {"postgres": 60.0, "sqlite": 30.0}  # calls in a second
 ENDINGS = (0, SENTINEL_DIED, -signal.SIGKILL, -signal.SIGTERM)  # the last one: told to stop before it had begun
@@ -111,16 +111,18 @@ class Storm:
         connection.close()  # whatever the faults have left of it
         for name in Cron.objects.active().values_list("key", flat=True):
             crons.pause(name, "the storm is over")
-        end = time.monotonic() + DRAINS_WITHIN
-        while self._due(Job) and time.monotonic() < end:
+        least, at = self._due(Job), time.monotonic()
+        while least and time.monotonic() < at + STANDS_STILL:
             time.sleep(0.2)
+            if (due := self._due(Job)) < least:
+                least, at = due, time.monotonic()
 
-    def _due(self, jobs: type) -> bool:
-        """Whether anything runs, or is to run soon: what waits longer was asked to."""
+    def _due(self, jobs: type) -> int:
+        """How many jobs run, or are to run soon: what waits longer was asked to."""
         from scheduling import clock
 
-        soon = clock.now() + timedelta(seconds=DRAINS_WITHIN)
-        return jobs.objects.running().exists() or jobs.objects.pending().filter(run_at__lte=soon).exists()
+        soon = clock.now() + timedelta(minutes=5)
+        return jobs.objects.unfinished().filter(run_at__lte=soon).count()
 
     def _tell(self) -> None:
         """A line of progress now and then, by the ledger: it is there whatever the database does."""
