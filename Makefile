@@ -3,8 +3,9 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 DB ?= sqlite
+STORM = --db $(if $(filter command line environment,$(origin DB)),$(DB),both) $(if $(SEED),--seed $(SEED))
 
-.PHONY: help setup demo test test-sqlite test-postgres check format docs clean
+.PHONY: help setup demo test test-sqlite test-postgres chaos kills check format docs clean
 .DEFAULT_GOAL := help
 
 help: ## what there is
@@ -23,6 +24,12 @@ test-sqlite: $(VENV)/installed
 
 test-postgres: $(VENV)/installed
 	TEST_DB=postgres $(BIN)/python -m pytest $(ARGS)
+
+chaos: $(VENV)/installed ## a storm of faults over real hosts (CHAOS_MINUTES=3 in all, SEED=…, DB=postgres|sqlite, else both)
+	@$(BIN)/python -m tests.chaos.storm --minutes $(or $(CHAOS_MINUTES),3) $(STORM)
+
+kills: $(VENV)/installed ## KILLS=200 SIGKILLs of one cluster under load, and how long each took to mend (SEED=…, DB=…)
+	@$(BIN)/python -m tests.chaos.storm --kills $(or $(KILLS),200) $(STORM)
 
 check: $(VENV)/installed ## linters, types, migrations, and Django's checks on production settings
 	$(BIN)/ruff check .

@@ -9,6 +9,7 @@ import signal
 import time
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 from django.db.models import QuerySet
 from django_q.brokers.orm import ORM
@@ -19,7 +20,7 @@ from scheduling import clock, functions, lanes, limits, pools
 from scheduling.cluster import claims, rescue, ticker, tokens, transitions
 from scheduling.cluster.audit import Audit, Stall
 from scheduling.cluster.claims import Lane
-from scheduling.cluster.errors import first_line, is_transient
+from scheduling.cluster.errors import first_line, held, is_transient
 from scheduling.cluster.every import Every
 from scheduling.cluster.loopwork import LoopWork
 from scheduling.cluster.outlook import Outlook
@@ -78,10 +79,12 @@ class JobBroker(ORM):  # type: ignore[misc]
 
     def dequeue(self) -> list[tuple[int, str]] | None:
         """One turn of the pusher: never raises and never blocks long, whatever the database does."""
+        link = None
         try:
+            link = held()
             work = self._turn()
         except Exception as error:
-            self._lost(error)
+            self._lost(error, link)
             return None
         if self._outage is not None:
             self._recover(self._outage)
@@ -250,11 +253,11 @@ class JobBroker(ORM):  # type: ignore[misc]
             logger.warning("database.back after=%.1fs", self._back - since)
             self._outage = None
 
-    def _lost(self, error: Exception) -> None:
+    def _lost(self, error: Exception, link: Any) -> None:
         """The database is away: say so once an outage, and wait, longer each time."""
         if self._outage is None:
             self._outage = time.monotonic()
-            if is_transient(error):
+            if is_transient(error, held=link):
                 logger.warning("database.lost pid=%s: %s", os.getpid(), first_line(error))
             else:
                 logger.error("pusher.failed pid=%s: it goes on trying", os.getpid(), exc_info=error)

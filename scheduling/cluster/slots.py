@@ -184,7 +184,12 @@ class Slot:
         self._set(LOOP_HEARD_AT, micro(now))
 
     def overdue(self, now: float, patience: float) -> Ended:
-        """Whether the worker holds on to a body that was interrupted more than `patience` seconds ago."""
+        """Whether the worker holds on to a body that was interrupted more than `patience` seconds ago.
+
+        Ended.NOT from when it has been ended for it: a process takes a moment to die.
+        """
+        if self.ended:
+            return Ended.NOT
         if self.running and self.held:
             if self.canceled(self.held) and micro(now - patience) > self._get(CANCELED_AT):
                 return Ended.CANCELED

@@ -11,7 +11,7 @@ from django.db import connection, transaction
 
 from scheduling import Retry, action, functions, mutation, scheduler
 from scheduling.cluster import process, rescue, transitions
-from scheduling.cluster.slots import Slots
+from scheduling.cluster.slots import Ended, Slots
 from scheduling.models import Host, Job, State
 from scheduling.testing.processes import until
 from tests.scheduling import work
@@ -75,6 +75,16 @@ def dies(own, claim, code=-9):
     slot.run(None)
     slot.die(code)
     rescue.worker(own.pk, slot, [])
+
+
+def test_a_stubborn_worker_is_ended_once_though_it_takes_a_moment_to_die():
+    slot = Slots(1).take()
+    slot.hold(1, 1)
+    slot.run(10.0)
+    assert slot.overdue(17.0, 6.0) == Ended.TIMEOUT
+    slot.mark_ended(Ended.TIMEOUT, 17.0)
+    assert slot.overdue(17.1, 6.0) == Ended.NOT
+    assert slot.ended == Ended.TIMEOUT
 
 
 @pytest.mark.parametrize(("failures", "attempts"), [(0, 1), (1, 2)])

@@ -1,0 +1,98 @@
+"""What a storm says: a line each 10 s, what broke with all that is known of it, and a table of recoveries."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+
+from tests.chaos.storm.evidence import Evidence
+from tests.chaos.storm.invariants import Finding, Recovery, speeds
+
+MOST_HISTORIES = 5
+AROUND = 6.0  # seconds of faults that are shown around a finding
+ROLES = ("kill worker", "kill pusher", "kill monitor", "kill sentinel", "kill main", "lose host")
+
+
+def history(e: Evidence, finding: Finding, logs: dict[str, str]) -> str:
+    """All that is known of the job that broke a rule."""
+    lines = [f"{finding.rule}: {finding.words}" + (f" (job {finding.job})" if finding.job else "")]
+    row = e.jobs.get(finding.job or 0)
+    times = [finding.at] if finding.at is not None else []
+    if row:
+        lines.append("  row     " + json.dumps(_since(e, vars(row)), default=str)[:1500])
+        lines += [
+            "  attempt " + json.dumps(_since(e, vars(past)), default=str)[:400] for past in e.past.get(row.id, [])
+        ]
+        times += [at for at in (row.created_at, row.finished_at) if at]
+    for line in e.lines.get(finding.job or 0, []):
+        lines.append(
+            f"  ledger  {line.moment - e.began:8.3f} {line.phase} attempt={line.attempt} claim={line.claim} "
+            f"pid={line.pid}"
+        )
+        times.append(line.moment)
+    lines += [f"  log     {host}: {text}" for host, text in _naming(logs, finding.job)]
+    lines += [
+        f"  fault   {fault.began - e.began:8.3f}-{fault.ended - e.began:.3f} {fault.kind} {fault.what} "
+        f"{list(fault.killed)}"
+        for fault in e.faults
+        if times and fault.began < max(times) + AROUND and fault.ended > min(times) - AROUND
+    ][:30]
+    return "\n".join(lines)
+
+
+def _since(e: Evidence, values: dict) -> dict:
+    """Times as seconds since the storm began; what is empty is left out."""
+    times = ("run_at", "created_at", "started_at", "finished_at", "scheduled_for")
+    return {
+        name: round(value - e.began, 3) if name in times else value
+        for name, value in values.items()
+        if value not in (None, "", {}, [])
+    }
+
+
+def _naming(logs: dict[str, str], job: int | None) -> Iterable[tuple[str, str]]:
+    if job is not None:
+        for host, text in logs.items():
+            words = (f"job={job} ", f"job={job}:")
+            found = [line[:300] for line in text.splitlines() if any(word in f"{line} " for word in words)]
+            yield from ((host, line) for line in found[:20])
+
+
+def findings(e: Evidence, found: Sequence[Finding], logs: dict[str, str]) -> str:
+    """What broke: how often each rule, and the whole history of the first of each."""
+    counts, shown = Counter(finding.rule for finding in found), defaultdict(int)
+    lines = [f"{count} x {rule}" for rule, count in counts.items()]
+    for finding in found:
+        shown[finding.rule] += 1
+        if shown[finding.rule] <= MOST_HISTORIES:
+            lines += ["", history(e, finding, logs)]
+    return "\n".join(lines)
+
+
+def recoveries(found: Sequence[Recovery]) -> str:
+    """How long the work of what was killed lay still, by what was killed."""
+    lines = [f"  {'recovery, seconds':<20}{'jobs':>6}{'p50':>8}{'p90':>8}{'p99':>8}{'max':>8}"]
+    kinds = defaultdict(list)
+    for recovery in found:
+        kinds[recovery.kind].append(recovery.seconds)
+    for kind in sorted(kinds, key=lambda kind: ROLES.index(kind) if kind in ROLES else 99):
+        times = sorted(kinds[kind])
+        parts = [times[min(len(times) - 1, int(len(times) * part))] for part in (0.5, 0.9, 0.99)]
+        lines.append(f"  {kind:<20}{len(times):>6}" + "".join(f"{value:>8.2f}" for value in [*parts, times[-1]]))
+    return "\n".join(lines)
+
+
+def summary(e: Evidence, found: Sequence[Recovery]) -> str:
+    """What the storm was, and how it went."""
+    states = Counter(row.state for row in e.jobs.values())
+    kinds = Counter(fault.kind for fault in e.faults)
+    lines = [
+        f"  jobs    {len(e.jobs)}: " + ", ".join(f"{count} {state}" for state, count in states.most_common()),
+        f"  faults  {len(e.faults)}: " + ", ".join(f"{count} {kind}" for kind, count in kinds.most_common()),
+    ]
+    shares = sorted(speed.share for speed in speeds(e))
+    if shares:
+        middle = shares[len(shares) // 2]
+        lines.append(f"  speed   5 s after {len(shares)} faults: {middle:.0%} of what was due (least {shares[0]:.0%})")
+    return "\n".join([*lines, recoveries(found)])
