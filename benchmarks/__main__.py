@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 
-from benchmarks import environment, results
+from benchmarks import environment, page, results
 from benchmarks.questions import QUESTIONS
+from benchmarks.remote import ROOT
 from benchmarks.run import run
 from benchmarks.systems import registry
 
@@ -14,6 +16,7 @@ from benchmarks.systems import registry
 def main(argv: list[str] | None = None) -> int:
     """Give the exit code: 0, or 1 where a system of ours failed, 2 for wrong use."""
     options = _parser().parse_args(argv)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that all that was started ends too
     try:
         systems = registry.chosen(_names(options.systems), options.peers)
         questions = _questions(_names(options.only))
@@ -23,6 +26,8 @@ def main(argv: list[str] | None = None) -> int:
     if any(not registry.SYSTEMS[name].ours for name in systems):
         environment.make()
     answers = run(questions, systems, options.scale, results.FOLDER)
+    if options.peers:
+        page.write(results.read(results.FOLDER), ROOT / "docs")
     failed = [name for asked in answers.values() for name, answer in asked.items() if "error" in answer]
     return int(any(registry.SYSTEMS[name].ours for name in failed))
 

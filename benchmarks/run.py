@@ -76,7 +76,7 @@ def _ask(opened: _Opened, question: Question, name: str, scale: float) -> dict[s
     try:
         system = opened.get(name)
         answer["facts"] = system.call("facts")
-        answer["rows"] = question.measure(system, SYSTEMS[name].drain, scale)
+        answer["rows"] = question.measure(system, scale)
     except Exception as error:  # its row says so, and the run goes on
         answer["error"] = str(error) if isinstance(error, SystemFailed) else f"{type(error).__name__}: {error}"
     answer["machine"] = machine.facts() | {"PostgreSQL": opened.servers.settings()}

@@ -22,7 +22,7 @@ WARM = 20
 WARM_WITHIN = 60.0
 
 
-def measure(system: Remote, number: int, scale: float) -> list[Row]:
+def measure(system: Remote, scale: float) -> list[Row]:
     """Idle, then loaded, with the same workers."""
     system.call("reset")
     ticks.clear(system.ticks)
@@ -65,4 +65,4 @@ def _figures(milliseconds: list[float]) -> dict[str, float]:
     }
 
 
-LATENCY = Question("latency", "from commit to start", measure)
+LATENCY = Question("latency", "from commit to start", __doc__, measure, figure="p99_ms", less_is_better=True)

@@ -13,13 +13,18 @@ Row = dict[str, Any]  # figures by name; "kind" tells rows of one system apart
 
 @dataclass(frozen=True)
 class Question:
-    """`measure(system, number, scale)` gives rows: the system's own number of no-ops at full size, which is scale 1."""
+    """`measure(system, scale)` gives rows; scale 1 is the full size."""
 
     name: str
     title: str
-    measure: Callable[[Remote, int, float], list[Row]]
+    about: str
+    measure: Callable[[Remote, float], list[Row]]
     systems: Sequence[str] | None = None
     """Those that can be asked; None: all."""
+
+    figure: str = "per_second"
+    """The one by which systems are compared."""
+    less_is_better: bool = False
 
     def suits(self, system: str) -> bool:
         """Whether a system can be asked."""

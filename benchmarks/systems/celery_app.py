@@ -2,8 +2,10 @@
 
 import os
 import time
+from datetime import UTC, datetime
 
 from celery import Celery
+from celery.schedules import crontab
 
 from benchmarks.ticks import mark, tick
 
@@ -32,3 +34,15 @@ def marked(number: int, nap: float) -> None:
     """Writes down when it began, then waits."""
     mark(number)
     time.sleep(nap)
+
+
+def _beat() -> dict[str, object]:
+    """The entries of celery beat that were asked for."""
+    number, at = (int(word) for word in os.environ["BENCH_CRONS"].split())
+    when = datetime.fromtimestamp(at, UTC)
+    daily = crontab(minute=str(when.minute), hour=str(when.hour))
+    return {f"cron-{one}": {"task": marked.name, "schedule": daily, "args": (one, 0)} for one in range(number)}
+
+
+if os.environ.get("BENCH_CRONS"):
+    app.conf.beat_schedule = _beat()

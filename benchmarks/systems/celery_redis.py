@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ class System(Adapter):
 
     def __init__(self, server: str, folder: Path) -> None:
         super().__init__(server, folder)
+        self.beat = ""  # how many entries, and when
         from redis import Redis
 
         self.queue, self.results = (Redis(unix_socket_path=server, db=number) for number in (0, 1))
@@ -27,17 +29,22 @@ class System(Adapter):
         self.reset()
 
     def reset(self) -> None:
+        self.beat = ""
         self.queue.flushdb()
         self.results.flushdb()
 
     def env(self) -> dict[str, str]:
-        return super().env() | {"BENCH_REDIS": self.server}
+        return super().env() | {"BENCH_REDIS": self.server, "BENCH_CRONS": self.beat}
+
+    def crons(self, number: int, at: int) -> None:
+        """So many daily entries of celery beat that are due at a full minute (seconds since 1970)."""
+        self.beat = f"{number} {at}"
 
     def commands(self, workers: int) -> list[list[str]]:
-        app = "benchmarks.systems.celery_app"
-        return [
-            [script("celery"), "-A", app, "worker", f"--concurrency={workers}", "--loglevel=WARNING", "-n", "bench@%h"]
-        ]
+        celery = [script("celery"), "-A", "benchmarks.systems.celery_app"]
+        worker = [*celery, "worker", f"--concurrency={workers}", "--loglevel=WARNING", "-n", "bench@%h"]
+        schedule = str(self.folder / f"beat-{time.monotonic_ns()}")
+        return [worker, [*celery, "beat", "--loglevel=WARNING", "-s", schedule]] if self.beat else [worker]
 
     def _tasks(self) -> Any:
         import os

@@ -10,12 +10,11 @@ from benchmarks import environment
 
 @dataclass(frozen=True)
 class Spec:
-    """A system in one set-up. `drain` is how many no-ops wait in the question of that name, at full size."""
+    """A system in one set-up."""
 
     title: str
     module: str
     place: str  # postgres, sqlite or redis
-    drain: int
     env: dict[str, str] = field(default_factory=dict)
     ours: bool = False
 
@@ -25,25 +24,25 @@ class Spec:
         return sys.executable if self.ours else str(environment.VENV / "bin" / "python")
 
 
-def _awa(concurrency: int, drain: int) -> Spec:
+def _awa(concurrency: int) -> Spec:
     env = {"AWA_CONCURRENCY": str(concurrency)}
-    return Spec(f"awa-pg, 2 x {concurrency}", "benchmarks.systems.awa", "postgres", drain, env)
+    return Spec(f"awa-pg, 2 x {concurrency}", "benchmarks.systems.awa", "postgres", env)
 
 
 SYSTEMS = {
-    "ours": Spec("ours, PostgreSQL", "benchmarks.systems.ours", "postgres", 150_000, ours=True),
-    "ours-sqlite": Spec("ours, SQLite", "benchmarks.systems.ours", "sqlite", 100_000, ours=True),
-    "awa-2": _awa(1, 10_000),
-    "awa-64": _awa(64, 50_000),
-    "awa-256": _awa(256, 60_000),
-    "celery": Spec("Celery, Redis", "benchmarks.systems.celery_redis", "redis", 5_000),
-    "django-q2": Spec("django-q2, PostgreSQL", "benchmarks.systems.django_q", "postgres", 2_000),
-    "django-q2-sqlite": Spec("django-q2, SQLite", "benchmarks.systems.django_q", "sqlite", 3_000),
-    "procrastinate": Spec("procrastinate", "benchmarks.systems.procrastinate", "postgres", 2_000),
-    "pgqueuer": Spec("pgqueuer", "benchmarks.systems.pgqueuer", "postgres", 20_000),
-    "huey": Spec("huey, Redis", "benchmarks.systems.huey_redis", "redis", 20_000),
-    "dramatiq": Spec("dramatiq, Redis", "benchmarks.systems.dramatiq_redis", "redis", 10_000),
-    "django-tasks": Spec("django-tasks-db", "benchmarks.systems.django_tasks", "postgres", 2_000),
+    "ours": Spec("ours, PostgreSQL", "benchmarks.systems.ours", "postgres", ours=True),
+    "ours-sqlite": Spec("ours, SQLite", "benchmarks.systems.ours", "sqlite", ours=True),
+    "awa-2": _awa(1),
+    "awa-64": _awa(64),
+    "awa-256": _awa(256),
+    "celery": Spec("Celery, Redis", "benchmarks.systems.celery_redis", "redis"),
+    "django-q2": Spec("django-q2, PostgreSQL", "benchmarks.systems.django_q", "postgres"),
+    "django-q2-sqlite": Spec("django-q2, SQLite", "benchmarks.systems.django_q", "sqlite"),
+    "procrastinate": Spec("procrastinate", "benchmarks.systems.procrastinate", "postgres"),
+    "pgqueuer": Spec("pgqueuer", "benchmarks.systems.pgqueuer", "postgres"),
+    "huey": Spec("huey, Redis", "benchmarks.systems.huey_redis", "redis"),
+    "dramatiq": Spec("dramatiq, Redis", "benchmarks.systems.dramatiq_redis", "redis"),
+    "django-tasks": Spec("django-tasks-db", "benchmarks.systems.django_tasks", "postgres"),
 }
 
 

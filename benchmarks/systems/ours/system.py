@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from benchmarks.systems.adapter import Adapter, python
+from benchmarks.systems.ours import rows
 
 CHUNK = 10_000  # jobs in one call of bulk()
 
@@ -83,7 +85,26 @@ class System(Adapter):
         else:
             scheduler.now(functions.marked, {"number": number})
 
+    def crons(self, number: int, at: int) -> None:
+        """Make so many daily crons that are due at a full minute (seconds since 1970)."""
+        from scheduling import crons
+
+        when = datetime.fromtimestamp(at, UTC)
+        for one in range(number):
+            crons.register(f"benchmark-{one}", f"{when.minute} {when.hour} * * *", "benchmarks.ticked", {"number": one})
+
+    def fill(self, what: str, number: int) -> None:
+        """Put so many rows there by SQL: copies of one that was scheduled. What: see rows.py."""
+        rows.fill(what, number)
+
+    def analyse(self) -> None:
+        """What autovacuum would have done by itself."""
+        from django.db import connection
+
+        with connection.cursor() as cursor:
+            cursor.execute("VACUUM (ANALYZE)" if connection.vendor == "postgresql" else "ANALYZE")
+
     def remaining(self) -> int:
         from scheduling.models import Job
 
-        return int(Job.objects.unfinished().exists())
+        return int(Job.objects.unfinished().filter(name="benchmarks.default", pool="").exists())
