@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 DB ?= sqlite
 STORM = --db $(if $(filter command line environment,$(origin DB)),$(DB),both) $(if $(SEED),--seed $(SEED))
 
-.PHONY: help setup demo test test-sqlite test-postgres chaos kills check format docs clean
+.PHONY: help setup demo test test-sqlite test-postgres chaos kills bench bench-peers check format docs clean
 .DEFAULT_GOAL := help
 
 help: ## what there is
@@ -43,11 +43,17 @@ format: $(VENV)/installed ## put the code in its form
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+bench: $(VENV)/installed ## how fast it is here, in about a minute (ONLY=drain,enqueue SYSTEMS=ours)
+	@$(BIN)/python -m benchmarks --scale $(or $(SCALE),0.1) --only "$(ONLY)" --systems "$(SYSTEMS)"
+
+bench-peers: $(VENV)/installed ## ours and the others, into docs/benchmarks.md (about 25 minutes; the same)
+	@$(BIN)/python -m benchmarks --peers --scale $(or $(SCALE),1) --only "$(ONLY)" --systems "$(SYSTEMS)"
+
 docs: $(VENV)/installed ## write docs/reference/ from the code's docstrings
 	@SECRET_KEY=docs $(BIN)/python docs/build.py
 
 clean: ## remove .venv and what the demo and the tests left
-	rm -rf $(VENV) .demo .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) benchmarks/.venv benchmarks/results .demo .pytest_cache .mypy_cache .ruff_cache
 
 $(VENV)/installed: requirements.txt requirements-dev.txt
 	$(PYTHON) -m venv $(VENV)

@@ -1,0 +1,1 @@
+"""How fast we are, and how fast others are: `make bench`, `make bench-peers`."""

@@ -1,0 +1,57 @@
+"""Does a job take longer when the table is full of others?
+
+The same mutations are drained from an empty table, and from one that holds, beside them: finished jobs and future ones;
+future ones of a higher priority; due ones of a paused pool. The rows are copied by SQL, and the database is analysed as
+it would have been by itself.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from benchmarks.questions.drain import FIRST, SECONDS, drain
+from benchmarks.questions.question import Question, Row
+from benchmarks.remote import Remote
+
+FINISHED, FUTURE, PAUSED = 5_000_000, 1_000_000, 100_000
+MOST = 50_000  # jobs drained each time
+SQLITE = 0.2  # of the rows
+
+BESIDE = {
+    "empty table": {},
+    "finished and future rows": {"finished": FINISHED, "future": FUTURE},
+    "future rows of a higher priority": {"future_first": FUTURE},
+    "due rows of a paused pool": {"paused": PAUSED},
+}
+
+
+def measure(system: Remote, scale: float) -> list[Row]:
+    """All four, with as many jobs each."""
+    first = drain(system, "default", FIRST)
+    number = max(FIRST, min(MOST, int(first["per_second"] * SECONDS * scale)))
+    scale *= SQLITE if system.server.startswith("sqlite") else 1
+    return [_row(system, kind, number, rows, scale) for kind, rows in BESIDE.items()]
+
+
+def _row(system: Remote, kind: str, number: int, rows: dict[str, int], scale: float) -> Row:
+    there = {name: max(1000, round(many * scale)) for name, many in rows.items()}
+    figures = drain(system, "default", number, send=partial(_fill, system, number, there))
+    return {
+        "kind": kind,
+        "rows": sum(there.values()),
+        "ms_each": 1000 / figures["per_second"],
+        "per_second": figures["per_second"],
+        "jobs": number,
+    }
+
+
+def _fill(system: Remote, number: int, rows: dict[str, int]) -> None:
+    for name, many in rows.items():
+        system.call("fill", name, many)
+    system.call("fill", "due", number)
+    system.call("analyse")
+
+
+HISTORY = Question(
+    "history", "a job beside many others", __doc__, measure, ("ours",), figure="ms_each", less_is_better=True
+)

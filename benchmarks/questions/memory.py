@@ -1,0 +1,62 @@
+"""How much memory do the processes of two workers take, and does it grow with the jobs?
+
+PSS of all processes that the system has started, without its server: after some jobs, and after many more.
+"""
+
+from __future__ import annotations
+
+import time
+
+from benchmarks import ticks
+from benchmarks.processes import family, pss_mb
+from benchmarks.questions.question import Question, Row
+from benchmarks.remote import Remote
+
+WARM = 300  # jobs
+SECONDS = 6.0  # of work between the two looks
+MOST = 50_000
+WITHIN = 120.0
+SETTLE = 1.0
+
+
+def measure(system: Remote, scale: float) -> list[Row]:
+    """With two workers that stay up."""
+    system.call("reset")
+    ticks.clear(system.ticks)
+    system.call("start", 2, 1)
+    try:
+        system.call("send_marked", [0.0], 0)
+        system.wait_for(1, WITHIN)
+        began = time.monotonic()
+        _work(system, WARM)
+        more = min(MOST, max(WARM, int(WARM / (time.monotonic() - began) * SECONDS * scale)))
+        _work(system, more)
+        before = _look(system)
+        _work(system, more)
+        after = _look(system)
+    finally:
+        system.call("stop")
+    return [
+        {
+            "kind": "2 workers",
+            "processes": len(after),
+            "pss_mb": sum(after),
+            "largest_mb": max(after),
+            "grown_mb": sum(after) - sum(before),
+            "jobs": more,
+        }
+    ]
+
+
+def _work(system: Remote, number: int) -> None:
+    done = ticks.total(system.ticks)
+    system.call("send", "default", number)
+    system.wait_for(done + number, WITHIN)
+
+
+def _look(system: Remote) -> list[float]:
+    time.sleep(SETTLE)
+    return pss_mb(family(system.call("pids")))
+
+
+MEMORY = Question("memory", "memory", __doc__, measure, figure="pss_mb", less_is_better=True)

@@ -1,0 +1,56 @@
+"""The functions that are measured: each does nothing but count."""
+
+import asyncio
+import time
+
+from benchmarks.ticks import mark, tick
+from scheduling import Retry, action, mutation
+
+
+@mutation
+def default() -> None:
+    """A mutation that does nothing."""
+    tick()
+
+
+@action(retry=Retry())
+def retried() -> None:
+    """An action with a retry policy."""
+    tick()
+
+
+@action
+def once() -> None:
+    """An action without one."""
+    tick()
+
+
+@action
+async def waiting() -> None:
+    """An action that waits for something outside."""
+    await asyncio.sleep(0.1)
+    tick()
+
+
+@mutation
+def marked(number: int) -> None:
+    """Writes down when it began."""
+    mark(number)
+
+
+@mutation
+def other() -> None:
+    """What lies in the table beside the others."""
+
+
+@action(retry=Retry())
+def napped(number: int, nap: float) -> None:
+    """The same outside a transaction, and then waits."""
+    mark(number)
+    time.sleep(nap)
+
+
+@mutation
+def ticked(number: int) -> None:
+    """A cron's run: writes down when it began."""
+    mark(number)

@@ -1,0 +1,110 @@
+"""This project: `manage.py qcluster` on PostgreSQL or SQLite, with the settings that it ships."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from benchmarks.systems.adapter import Adapter, python
+from benchmarks.systems.ours import rows
+
+CHUNK = 10_000  # jobs in one call of bulk()
+
+
+class System(Adapter):
+    """Jobs are rows; nothing but the database runs besides."""
+
+    packages = ("Django", "django-q2", "psycopg", "pydantic")
+    about = "qcluster, the shipped settings"
+    kinds = {
+        "default": "mutation, exactly once",
+        "retried": "action with a retry policy, at least once",
+        "once": "action without one, at most once",
+        "waiting": "async action",
+    }
+    per_call = "scheduler.bulk(), 10,000 a call"
+
+    def __init__(self, server: str, folder: Path) -> None:
+        super().__init__(server, folder)
+        os.environ.update(
+            DATABASE_URL=server,
+            DJANGO_SETTINGS_MODULE="benchmarks.systems.ours.settings",
+            SECRET_KEY="benchmarks",
+            DEBUG="0",
+            LOG_LEVEL="WARNING",
+        )
+        import django
+
+        django.setup()
+
+    def prepare(self) -> None:
+        from django.core.management import call_command
+
+        call_command("migrate", verbosity=0)
+
+    def reset(self) -> None:
+        from django.db import connection
+
+        from scheduling.models import Cron, Host, Job
+
+        Cron.objects.all().delete()
+        with connection.cursor() as cursor:
+            if connection.vendor == "postgresql":
+                cursor.execute(f"TRUNCATE {Job._meta.db_table}, {Host._meta.db_table} CASCADE")
+            else:
+                cursor.execute(f"DELETE FROM {Job._meta.db_table}")
+                cursor.execute(f"DELETE FROM {Host._meta.db_table}")
+
+    def commands(self, workers: int) -> list[list[str]]:
+        return [python("-m", "django", "qcluster", "--workers", str(workers))]
+
+    def send(self, kind: str, number: int) -> None:
+        from scheduling import Call, scheduler
+
+        call = Call(f"benchmarks.{kind}")
+        while number > 0:
+            scheduler.bulk([call] * min(CHUNK, number))
+            number -= CHUNK
+
+    def one(self, kind: str) -> Callable[[], Any]:
+        from benchmarks.systems.ours import functions
+        from scheduling import scheduler
+
+        function = getattr(functions, kind)
+        return lambda: scheduler.now(function)
+
+    def marked(self, number: int, nap: float) -> None:
+        from benchmarks.systems.ours import functions
+        from scheduling import scheduler
+
+        if nap:
+            scheduler.now(functions.napped, {"number": number, "nap": nap})
+        else:
+            scheduler.now(functions.marked, {"number": number})
+
+    def crons(self, number: int, at: int) -> None:
+        """Make so many daily crons that are due at a full minute (seconds since 1970)."""
+        from scheduling import crons
+
+        when = datetime.fromtimestamp(at, UTC)
+        for one in range(number):
+            crons.register(f"benchmark-{one}", f"{when.minute} {when.hour} * * *", "benchmarks.ticked", {"number": one})
+
+    def fill(self, what: str, number: int) -> None:
+        """Put so many rows there by SQL: copies of one that was scheduled. What: see rows.py."""
+        rows.fill(what, number)
+
+    def analyse(self) -> None:
+        """What autovacuum would have done by itself."""
+        from django.db import connection
+
+        with connection.cursor() as cursor:
+            cursor.execute("VACUUM (ANALYZE)" if connection.vendor == "postgresql" else "ANALYZE")
+
+    def remaining(self) -> int:
+        from scheduling.models import Job
+
+        return int(Job.objects.unfinished().filter(name="benchmarks.default", pool="").exists())
