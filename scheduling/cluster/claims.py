@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from django.db import transaction
 
-from scheduling import clock, jsontext, lanes
+from scheduling import clock, jsontext, lanes, statements
 from scheduling.cluster import failpoints
 from scheduling.conf import conf
 
@@ -245,7 +245,7 @@ def execute(statement: str, values: dict[str, Any], limit: str = "") -> list[Any
     now, bound = clock.sql()
     words = WORDS[connection.vendor] | {"now": "%(now)s" if bound else now}
     text = statement.replace("{limit}", limit).format(**words)
-    with connection.cursor() as cursor:
+    with statements.cursor() as cursor:
         cursor.execute(text, values | {"now": bound[0]} if bound else values)
         rows: list[Any] = cursor.fetchall()
     return rows

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from scheduling import clock, jsontext
+from scheduling import clock, jsontext, statements
 from scheduling.models.job import State
 
 COLUMNS = {
@@ -134,7 +134,7 @@ def insert(jobs: Sequence[NewJob], *, parent_id: int | None = None, skip_duplica
         now=now, names=", ".join(COLUMNS), conflict="ON CONFLICT DO NOTHING" if skip_duplicates else "", **dialect
     )
     rows = jsontext.dumps([_row(job, bound=bound) for job in jobs])
-    with connection.cursor() as cursor:
+    with statements.cursor() as cursor:
         cursor.execute(statement, [parent_id, rows, *now_params, parent_id, *now_params])
         return [_inserted(*row) for row in cursor.fetchall()]
 
