@@ -20,7 +20,7 @@ from scheduling import clock, functions, lanes, limits, pools
 from scheduling.cluster import claims, rescue, ticker, tokens, transitions
 from scheduling.cluster.audit import Audit, Stall
 from scheduling.cluster.claims import Lane
-from scheduling.cluster.errors import first_line, held, is_transient
+from scheduling.cluster.errors import OURS_AGAIN, first_line, held, is_transient
 from scheduling.cluster.every import Every
 from scheduling.cluster.loopwork import LoopWork
 from scheduling.cluster.outlook import Outlook
@@ -39,6 +39,10 @@ AUDIT = 5.0  # seconds between two looks for claims that nobody on this host has
 CALM = 1.0  # seconds without a failure after which an outage is over
 TICK_AGAIN = 0.2  # seconds until crons that are due, but must wait, are looked at again
 LOCK_TIMEOUT = "3s"
+SLEEP_TIMEOUT = "5s"  # after which a transaction of ours is ended whose process has been stopped
+BOUNDS = """
+SELECT set_config('lock_timeout', %s, false), set_config('idle_in_transaction_session_timeout', %s, false)
+"""
 LOOK_FOR_PLAIN = 1.0  # seconds between two looks for plain async_task()s while there are none
 
 
@@ -144,8 +148,8 @@ class JobBroker(ORM):  # type: ignore[misc]
         if self.host is None:
             self.host = rescue.register(DjangoQ.WORKERS, self.sentinel)
         if clock.database().vendor == "postgresql":
-            with clock.database().cursor() as cursor:  # a row that somebody has locked is not to hold us up
-                cursor.execute("SELECT set_config('lock_timeout', %s, false)", [LOCK_TIMEOUT])
+            with clock.database().cursor() as cursor:  # no row that somebody has locked holds us up, nor we others
+                cursor.execute(BOUNDS, [LOCK_TIMEOUT, SLEEP_TIMEOUT])
         pools.sync(only_add=True)  # what is there may be of a newer release
         limits.sync(only_add=True)
         self._settle_workers()
@@ -257,7 +261,7 @@ class JobBroker(ORM):  # type: ignore[misc]
         """The database is away: say so once an outage, and wait, longer each time."""
         if self._outage is None:
             self._outage = time.monotonic()
-            if is_transient(error, held=link):
+            if is_transient(error, OURS_AGAIN, link):
                 logger.warning("database.lost pid=%s: %s", os.getpid(), first_line(error))
             else:
                 logger.error("pusher.failed pid=%s: it goes on trying", os.getpid(), exc_info=error)

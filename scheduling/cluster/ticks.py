@@ -78,11 +78,12 @@ def decide(due: Due, unfinished: int) -> Decision | None:
             return Decision(due=due, next_tick_at=due.next_tick_at)
     room = Overlap(due.overlap).has_room(unfinished)
     missed = due.now - due.next_tick_at > ON_TIME
-    if missed and due.catch_up == CatchUp.ALL:
+    passed = _passed(due, schedule)
+    if due.catch_up == CatchUp.ALL and (missed or (room and passed.count > 1)):
         if room:
-            return _one_by_one(due, schedule, _passed(due, schedule))
+            return _one_by_one(due, schedule, passed)
         return Decision(due=due, next_tick_at=due.next_tick_at) if due.paused else None
-    return _at_once(due, _passed(due, schedule), room=room, missed=missed)
+    return _at_once(due, passed, room=room, missed=missed)
 
 
 def _passed(due: Due, schedule: schedules.Schedule) -> Passed:

@@ -10,16 +10,16 @@ from scheduling import Retry, action, context, mutation
 from tests.scheduling.work import leave, ledger
 
 EFFECTS = "tests.chaos.effects"
-TABLE = "CREATE TABLE outage_effect (n bigint NOT NULL, job bigint NOT NULL)"
+TABLE = "CREATE TABLE outage_effect (n bigint NOT NULL, job bigint NOT NULL, ballast text NOT NULL)"
 """Nothing in it is unique: what is done twice is there twice."""
 
 
 @mutation(name="outages.effect")
 def effect(n: int, seconds: float = 0, ballast: str = "") -> int:
-    """Write one row; the ballast only takes room."""
+    """Write one row."""
     time.sleep(seconds)
     with connection.cursor() as cursor:
-        cursor.execute("INSERT INTO outage_effect VALUES (%s, %s)", [n, context.job_id])
+        cursor.execute("INSERT INTO outage_effect VALUES (%s, %s, %s)", [n, context.job_id, ballast])
     return n
 
 

@@ -255,6 +255,13 @@ def test_catch_up_all_runs_them_one_by_one_in_order(clock, overlap):
     assert skipped() == []
 
 
+def test_catch_up_all_makes_up_for_a_short_while_too(clock):
+    crons.register("c", 1, work.noop, catch_up="all", overlap="allow")
+    clock.jump(4)
+    testing.drain()
+    assert [(run.scheduled_for - START).total_seconds() for run in Job.objects.order_by("pk")] == [1, 2, 3, 4]
+
+
 def test_catch_up_all_waits_for_the_run_before(clock):
     crons.register("c", 60, work.noop, catch_up="all")
     clock.jump(60 * 5 + 30)
