@@ -3,6 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 DB ?= sqlite
+QUICK := drain,enqueue,latency,retried,once,async
 
 .PHONY: help setup demo test test-sqlite test-postgres check format bench bench-peers docs clean
 .DEFAULT_GOAL := help
@@ -36,8 +37,8 @@ format: $(VENV)/installed ## put the code in its form
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/installed ## how fast it is here, in about a minute (ONLY=drain,enqueue SYSTEMS=ours)
-	@$(BIN)/python -m benchmarks --scale $(or $(SCALE),0.1) --only "$(ONLY)" --systems "$(SYSTEMS)"
+bench: $(VENV)/installed ## how fast it is here, in about a minute (ONLY=drain,enqueue SYSTEMS=ours SCALE=0.1)
+	@$(BIN)/python -m benchmarks --scale $(or $(SCALE),0.1) --only "$(or $(ONLY),$(QUICK))" --systems "$(SYSTEMS)"
 
 bench-peers: $(VENV)/installed ## ours and the others, into docs/benchmarks.md (about 25 minutes; the same)
 	@$(BIN)/python -m benchmarks --peers --scale $(or $(SCALE),1) --only "$(ONLY)" --systems "$(SYSTEMS)"

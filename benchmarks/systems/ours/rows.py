@@ -8,9 +8,13 @@ YEAR = 365 * 86_400
 OTHER = "benchmarks.other"
 
 
-def fill(what: str, number: int) -> None:
-    """What: due, finished, future, future_first (a higher priority), or paused (due, in a paused pool)."""
+def fill(what: str, number: int) -> int:
+    """What: due, finished, future, future_first (a higher priority), or paused (due, in a paused pool).
+
+    Gives the last one's id.
+    """
     from scheduling import pools, scheduler
+    from scheduling.models import Job
 
     if what == "paused":
         pools.define("paused", max_parallelism=0)
@@ -27,6 +31,7 @@ def fill(what: str, number: int) -> None:
     if what == "finished":
         _finish(job.pk)
     _copy(job.pk, number - 1)
+    return Job.objects.order_by("-pk").values_list("pk", flat=True)[0]
 
 
 def _finish(pk: int) -> None:
