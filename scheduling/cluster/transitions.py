@@ -300,6 +300,8 @@ def cancel(jobs: Sequence[int], *, interrupt: bool) -> int:
 
 def expire() -> int:
     """Cancel the pending jobs that have not begun by their time, and give how many there were."""
+    if not Job.objects.pending().filter(attempt=0, expires_at__lte=clock.Now()).exists():
+        return 0
     now, params = clock.sql()
     return _cancel(EXPIRE.format(now=now), [*params, *params])
 
