@@ -80,7 +80,7 @@ DIALECT = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class NewJob:
     """A job to be inserted; JSON columns are text already."""
 
