@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import re
 import socket
 import struct
 import threading
@@ -59,7 +60,7 @@ class Proxy:
         self._held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         self._held.bind((HOST, self.port))
         self._flows = asyncio.Event()
-        self._delay, self._marker, self._to_lose = 0.0, b"", 0
+        self._delay, self._marker, self._to_lose = 0.0, re.compile(b""), 0
         self.accepted, self.lost = 0, 0
         """Connections that were accepted; answers that were lost."""
 
@@ -98,11 +99,12 @@ class Proxy:
         self._delay = seconds
 
     def lose_answers(self, times: int = 1, to: bytes = b"COMMIT\0") -> None:
-        """Pass on what contains `to`, wait for its answer, and cut the connection in its place, so many times.
+        """Pass on what matches `to`, wait for its answer, and cut the connection in its place, so many times.
 
-        By default: the server has committed, and the client cannot know.
+        By default: the server has committed, and the client cannot know. b"" is anything; of a statement that is
+        prepared the text is seen once a connection.
         """
-        self._marker, self._to_lose = to, times
+        self._marker, self._to_lose = re.compile(to), times
 
     def _do(self, step):
         return asyncio.run_coroutine_threadsafe(step, self._loop).result(PATIENCE)
@@ -167,7 +169,7 @@ class Proxy:
     async def _ask(self, reader: asyncio.StreamReader, server: asyncio.StreamWriter, link: Link) -> None:
         while data := await reader.read(CHUNK):
             await self._travel()
-            if self._to_lose and self._marker in data:
+            if self._to_lose and self._marker.search(data):
                 self._to_lose -= 1
                 link.deaf = True
             server.write(data)
