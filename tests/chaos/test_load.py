@@ -45,14 +45,17 @@ def longest_stall(jobs):
     return max((after - before).total_seconds() for before, after in pairwise(ends))
 
 
-@pytest.mark.parametrize("quick", [work.noop, work.add], ids=["actions", "mutations"])
+@pytest.mark.parametrize("quick", [work.noop, work.write], ids=["actions", "mutations"])
 def test_a_long_job_among_a_thousand_short_ones_keeps_none_of_them_waiting(cluster, tmp_path, quick):
-    """First, in the midst, or last. On SQLite the long one is an action: a mutation has the only lock."""
-    long = deeds.write if quick is work.add and connection.vendor == "postgresql" else deeds.act
+    """First, in the midst, or last. The mutations write what no second run of them may write before the first is gone.
+
+    On SQLite the long one is an action: a mutation has the only lock.
+    """
+    long = deeds.write if quick is work.write and connection.vendor == "postgresql" else deeds.act
     cluster(modules=[WORK, DEEDS])
     for place in (0, 500, 1000):
         file = str(tmp_path / f"{place}")
-        calls = [Call(quick, {"n": n} if quick is work.noop else {"a": n}) for n in range(1000)]
+        calls = [Call(quick, {"n": n} if quick is work.noop else {"name": f"{place} {n}"}) for n in range(1000)]
         calls.insert(place, Call(long, {"file": file, "gate": True}))
         jobs = [job.pk for job in scheduler.bulk(calls)]
         slow = jobs.pop(place)
