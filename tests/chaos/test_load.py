@@ -24,7 +24,7 @@ BUSY_MACHINE = 30.0  # seconds for what takes one on a quiet machine
 
 
 def test_while_all_workers_are_busy_crons_tick_on_time_and_a_cancel_interrupts(cluster, tmp_path):
-    file, ticks = str(tmp_path / "left"), 7
+    file, ticks = str(tmp_path / "left"), 5
     cluster(modules=[WORK])
     long = [scheduler.now(work.stay, {"file": file, "way": "loop"}) for _ in range(2)]
     until(lambda: len(work.ledger(file)) == 2, SOON)
