@@ -107,6 +107,8 @@ def dead_hosts(own: Host, *, judge_silence: bool) -> list[Host]:
     after an outage, all have been silent.
     """
     others = Host.objects.running().exclude(pk=own.pk)
+    if not others:  # fetches them
+        return []
     here = [host for host in others if host.machine == own.machine]
     dead = [host for host in here if process.started_at(host.pid) != host.pid_started]
     if clock.database().vendor == "sqlite":  # one machine: whoever is of another start of it is gone

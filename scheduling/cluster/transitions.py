@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -300,6 +300,8 @@ def cancel(jobs: Sequence[int], *, interrupt: bool) -> int:
 
 def expire() -> int:
     """Cancel the pending jobs that have not begun by their time, and give how many there were."""
+    if not Job.objects.pending().filter(attempt=0, expires_at__lte=clock.Now()).exists():
+        return 0
     now, params = clock.sql()
     return _cancel(EXPIRE.format(now=now), [*params, *params])
 
@@ -361,7 +363,7 @@ def _told(job_id: int, on_complete: str, context: str | None, outcome: dict[str,
         place, priority = lanes.place(function, text), function.options.priority
     except NotFound:  # a host that knows it will run it; this one cannot tell which arguments it takes
         text, place, priority = jsontext.dumps(given), lanes.Place(), 0
-    return NewJob(name=on_complete, args=text, priority=priority, **asdict(place))
+    return NewJob(name=on_complete, args=text, priority=priority, **place._asdict())
 
 
 def _end(claim: Claim, state: State, result: str | None, error: str, trace: Trace) -> bool:
