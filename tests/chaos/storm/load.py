@@ -148,8 +148,8 @@ class Load(threading.Thread):
 
         def step() -> None:
             if job is not None:
-                done = scheduler.cancel(job, interrupt=interrupt)
-                self.cancels.setdefault(job, []).append(done)
+                answers = self.cancels.setdefault(job, [])
+                answers.append(scheduler.cancel(job, interrupt=interrupt))
 
         return step
 
