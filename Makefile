@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DB ?= sqlite
 STORM = --db $(if $(filter command line environment,$(origin DB)),$(DB),both) $(if $(SEED),--seed $(SEED))
+QUICK := drain,enqueue,latency,retried,once,async
 
 .PHONY: help setup demo test test-sqlite test-postgres chaos kills bench bench-peers check format docs clean
 .DEFAULT_GOAL := help
@@ -43,8 +44,8 @@ format: $(VENV)/installed ## put the code in its form
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/installed ## how fast it is here, in about a minute (ONLY=drain,enqueue SYSTEMS=ours)
-	@$(BIN)/python -m benchmarks --scale $(or $(SCALE),0.1) --only "$(ONLY)" --systems "$(SYSTEMS)"
+bench: $(VENV)/installed ## how fast it is here, in about a minute (ONLY=drain,enqueue SYSTEMS=ours SCALE=0.1)
+	@$(BIN)/python -m benchmarks --scale $(or $(SCALE),0.1) --only "$(or $(ONLY),$(QUICK))" --systems "$(SYSTEMS)"
 
 bench-peers: $(VENV)/installed ## ours and the others, into docs/benchmarks.md (about 25 minutes; the same)
 	@$(BIN)/python -m benchmarks --peers --scale $(or $(SCALE),1) --only "$(ONLY)" --systems "$(SYSTEMS)"

@@ -86,8 +86,12 @@ else:
         "keepalives_idle": 5,
         "keepalives_interval": 2,
         "tcp_user_timeout": 10_000,  # milliseconds
+        "prepare_threshold": 5,  # plans of statements that come often are kept
         **DATABASES["default"].get("OPTIONS", {}),
     }
+    if not DATABASES["default"]["OPTIONS"]["prepare_threshold"]:
+        # postgresql://…?prepare_threshold=0: behind a pooler that gives each transaction another session
+        DATABASES["default"]["OPTIONS"]["prepare_threshold"] = None
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 AUTH_PASSWORD_VALIDATORS = [

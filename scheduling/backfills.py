@@ -7,7 +7,6 @@ frees the next. So it needs no slots, no counting, and no process that watches i
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from datetime import datetime
 from typing import Literal, overload
 
@@ -76,7 +75,7 @@ def insert_runs(
     """Schedule runs of a cron for now, one an instant (None: for none), as one call; gives the ids in order."""
     function = functions.schedulable(cron.function)
     text = function.store(cron.arguments if args is None else args)
-    place = asdict(lanes.place(function, text))
+    place = lanes.place(function, text)._asdict()
     if len(text) * len(instants) > MOST_BYTES:
         raise InvalidOption(f"{len(instants):,} times {len(text):,} bytes of arguments are too many: backfill in parts")
     running.count_scheduled(1, len(text))

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -73,10 +73,8 @@ def prepare(call: Call) -> tuple[NewJob, Key | None]:
 
     Raises InvalidArguments, InvalidOption or NotFound where it cannot be scheduled.
     """
-    function = functions.schedulable(call.fn)
-    options = dict(call.options)
-    unknown = options.keys() - set(OPTIONS)
-    if unknown:
+    function, options = functions.schedulable(call.fn), call.options
+    if unknown := options.keys() - OPTIONS:
         raise InvalidOption(f"unknown option {', '.join(sorted(unknown))}: it takes {', '.join(OPTIONS)}")
     if options.get("run_at") is not None and options.get("run_after") is not None:
         raise InvalidOption("give run_at or run_after, not both")
@@ -86,7 +84,7 @@ def prepare(call: Call) -> tuple[NewJob, Key | None]:
     new = NewJob(
         name=function.name,
         args=args,
-        **asdict(lanes.place(function, args, options.get("pool"), options.get("rate_limit"))),
+        **lanes.place(function, args, options.get("pool"), options.get("rate_limit"))._asdict(),
         run_at=aware(options.get("run_at")),
         delay=0 if options.get("run_after") is None else delay_seconds(options["run_after"]),
         priority=function.options.priority if priority is None else checked.priority(priority),

@@ -21,10 +21,12 @@ class Conf(BaseModel):
 
     database: str = "default"
     """Alias of the database that holds the jobs."""
-    poll_seconds: float = Field(default=0.2, gt=0, le=5)
-    """PostgreSQL: the longest wait between two looks for due work, in seconds."""
+    poll_seconds: float = Field(default=1.0, gt=0, le=5)
+    """PostgreSQL: the longest wait between two looks for due work, in seconds; at most 0.2 without notifications."""
+    notify: bool = True
+    """PostgreSQL: whether a host that has nothing to do is woken by NOTIFY; else it looks each 0.2 seconds."""
     sqlite_poll_seconds: float = Field(default=0.02, gt=0, le=5)
-    """SQLite: the same; a look is one indexed read of about 0.1 ms."""
+    """SQLite: seconds between two looks whether anybody has committed anything, of some microseconds each."""
     beat_seconds: float = Field(default=5, gt=0)
     """PostgreSQL: how often a host writes that it lives, in seconds."""
     host_dead_after: float = Field(default=20, ge=2)

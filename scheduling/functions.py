@@ -78,6 +78,8 @@ class Function:
         Raises InvalidArguments, naming each field that does not fit, and where they are over 8 MiB.
         """
         shape, _result = self._shapes
+        if not arguments and not self.parameters:
+            return "{}"
         try:
             text = shape.write_arguments(dict(arguments or {}))
         except ValidationError as error:

@@ -12,8 +12,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from scheduling import jsontext, limits, options, pools
 from scheduling.buckets import RateLimit
@@ -25,8 +24,7 @@ TOKENS = "~"
 LONGEST_KEY = 150  # characters: a longer value of an argument goes by its hash
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(NamedTuple):
     """Where a job waits and what it counts against, as its columns."""
 
     pool: str = ""

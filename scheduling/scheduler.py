@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import cache
 from itertools import groupby
 from typing import Any
 
@@ -282,26 +283,32 @@ def _and_its_end(rows: Sequence[NewJob]) -> AbstractContextManager[object]:
 
 def _job(row: NewJob, made: Inserted) -> Job:
     """The job as it was inserted, without reading it back."""
-    job = Job(
-        id=made.id,
-        name=row.name,
-        args=jsontext.loads(row.args),
-        state=made.state,
-        run_at=made.run_at,
-        created_at=made.created_at,
-        priority=row.priority,
-        lane=row.lane,
-        pool=row.pool,
-        rate_limit=row.rate_limit,
-        tokens=row.tokens,
-        policy=jsontext.loads(row.policy),
-        on_complete=row.on_complete,
-        context=jsontext.loads(row.context),
-        retry_of_id=row.retry_of_id,
-        key=row.key,
-    )
-    job._state.adding, job._state.db = False, conf().database
-    return job
+    known = {
+        "id": made.id,
+        "name": row.name,
+        "args": jsontext.loads(row.args),
+        "state": made.state,
+        "run_at": made.run_at,
+        "created_at": made.created_at,
+        "priority": row.priority,
+        "lane": row.lane,
+        "pool": row.pool,
+        "rate_limit": row.rate_limit,
+        "tokens": row.tokens,
+        "policy": jsontext.loads(row.policy),
+        "on_complete": row.on_complete,
+        "context": jsontext.loads(row.context),
+        "retry_of_id": row.retry_of_id,
+        "key": row.key,
+    }
+    blank = _blank()
+    return Job.from_db(conf().database, list(blank), (blank | known).values())
+
+
+@cache
+def _blank() -> dict[str, Any]:
+    """The columns of a job of which nothing is known, in their order."""
+    return {field.attname: field.get_default() for field in Job._meta.concrete_fields}
 
 
 def _key(job: Job | int | str) -> Any:

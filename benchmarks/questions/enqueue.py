@@ -5,7 +5,7 @@ No worker runs meanwhile. As many as take about 3 s, on empty tables.
 
 from __future__ import annotations
 
-from benchmarks.questions.question import Question, Row
+from benchmarks.questions.question import ONE_AWA, Question, Row
 from benchmarks.remote import Remote
 
 SECONDS = 3.0
@@ -27,4 +27,4 @@ def _rate(system: Remote, kind: str, method: str, scale: float) -> Row:
     return {"kind": kind, "per_second": number / system.call(method, "default", number), "jobs": number}
 
 
-ENQUEUE = Question("enqueue", "jobs enqueued by one process", __doc__, measure)
+ENQUEUE = Question("enqueue", "jobs enqueued by one process", __doc__, measure, ONE_AWA)

@@ -9,7 +9,7 @@ import time
 
 from benchmarks import ticks
 from benchmarks.processes import family, pss_mb
-from benchmarks.questions.question import Question, Row
+from benchmarks.questions.question import ONE_OF_EACH, Question, Row
 from benchmarks.remote import Remote
 
 WARM = 300  # jobs
@@ -59,4 +59,4 @@ def _look(system: Remote) -> list[float]:
     return pss_mb(family(system.call("pids")))
 
 
-MEMORY = Question("memory", "memory", __doc__, measure, figure="pss_mb", less_is_better=True)
+MEMORY = Question("memory", "memory", __doc__, measure, ONE_OF_EACH, figure="pss_mb", less_is_better=True)

@@ -8,6 +8,9 @@ from typing import Any
 
 from benchmarks.remote import Remote
 
+OURS = ("ours", "ours-sqlite")
+ONE_OF_EACH = (*OURS, "awa-64", "celery", "django-q2", "django-q2-sqlite")  # where the others would tell no more
+ONE_AWA = (*ONE_OF_EACH, "procrastinate", "pgqueuer", "huey", "dramatiq", "django-tasks")
 Row = dict[str, Any]  # figures by name; "kind" tells rows of one system apart
 
 
@@ -20,7 +23,7 @@ class Question:
     about: str
     measure: Callable[[Remote, float], list[Row]]
     systems: Sequence[str] | None = None
-    """Those that can be asked; None: all."""
+    """Those that are asked; None: all."""
 
     figure: str = "per_second"
     """The one by which systems are compared."""
@@ -28,4 +31,4 @@ class Question:
 
     def suits(self, system: str) -> bool:
         """Whether a system can be asked."""
-        return self.systems is None or any(system == name or system.startswith(f"{name}-") for name in self.systems)
+        return self.systems is None or system in self.systems

@@ -2,6 +2,7 @@
 
 Between two bodies there is one commit: it ends the one and starts the other. If the process dies, the committed
 start says so, and the body is not begun again without a policy.
+Of quick ones with a policy, several of which are handed out together, the claim is the start: see endings.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from scheduling import clock
-from scheduling.cluster import failpoints, transitions
+from scheduling.cluster import failpoints, outcomes, slots, transitions
 from scheduling.cluster.alone import run_alone
+from scheduling.cluster.endings import endings
 from scheduling.cluster.errors import insist
 from scheduling.exceptions import JobCanceled
 
@@ -26,12 +28,41 @@ logger = logging.getLogger("scheduling")
 
 
 def count(runs: Sequence[Run]) -> int:
-    """How many of the first runs are actions."""
-    return len(list(takewhile(lambda run: run.function.kind == "action", runs)))
+    """How many of the first runs are actions that are run in one way."""
+    alike = _shares(runs[0])
+    return len(list(takewhile(lambda run: run.function.kind == "action" and _shares(run) is alike, runs)))
 
 
 def run(runs: Sequence[Run]) -> int:
     """Run actions one after the other; gives how many were come to before the rest was taken back."""
+    return _together(runs) if _shares(runs[0]) and len(runs) > 1 else _one_by_one(runs)
+
+
+def _shares(one: Run) -> bool:
+    """Whether its claim is its start, and its end may be written with others: it has a policy, and lost no attempt."""
+    claim = one.claim
+    clean = claim.claim == claim.attempt and not claim.crashes and not one.function.is_async
+    return clean and slots.mine is not None and outcomes.policy_of(one.function, claim.policy) is not None
+
+
+def _together(runs: Sequence[Run]) -> int:
+    endings.open()
+    try:
+        for nth, one in enumerate(runs):
+            if not one.hold():
+                return nth
+            endings.begin(one)
+            try:
+                if _body(one):
+                    endings.success(one)
+            except BaseException as error:
+                one.broken(error)
+    finally:
+        endings.settle()
+    return len(runs)
+
+
+def _one_by_one(runs: Sequence[Run]) -> int:
     started = False
     for nth, one in enumerate(runs):
         if not one.hold() and not started:
@@ -55,16 +86,7 @@ def _run(one: Run, following: Run | None, started: bool) -> bool:
         return False
     if failpoints.on:
         failpoints.hit("start.after_commit")
-    try:
-        value = one.call(_awaited(one))
-        _leave_no_transaction()
-        one.result = one.function.store_result(value)
-    except JobCanceled:
-        one.dropped("interrupted")
-        return False
-    except BaseException as error:  # SystemExit and KeyboardInterrupt too: a worker outlives its jobs
-        _leave_no_transaction()
-        one.failed(error)
+    if not _body(one):
         return False
     trace = one.trace()
     if failpoints.on:
@@ -78,6 +100,24 @@ def _run(one: Run, following: Run | None, started: bool) -> bool:
     if not ended:
         logger.warning("job.dropped job=%s: it ended, but had been canceled or taken over", claim.id)
     return started
+
+
+def _body(one: Run) -> bool:
+    """Run the body; False where it did not succeed, and that is written."""
+    try:
+        value = one.call(_awaited(one))
+        _leave_no_transaction()
+        one.result = one.function.store_result(value)
+    except JobCanceled:
+        one.dropped("interrupted")
+        return False
+    except BaseException as error:  # SystemExit and KeyboardInterrupt too: a worker outlives its jobs
+        _leave_no_transaction()
+        one.failed(error)
+        return False
+    if failpoints.on:
+        failpoints.hit("finish.before")
+    return True
 
 
 def _awaited(one: Run) -> Callable[..., Any]:

@@ -26,6 +26,7 @@ from scheduling.cluster.loopwork import LoopWork
 from scheduling.cluster.outlook import Outlook
 from scheduling.cluster.retention import Retention
 from scheduling.cluster.slots import Slots
+from scheduling.cluster.wakeups import Wakeups
 from scheduling.cluster.workqueue import WorkQueue
 from scheduling.conf import conf
 from scheduling.models import Host
@@ -33,6 +34,7 @@ from scheduling.models import Host
 logger = logging.getLogger("scheduling")
 
 LOOK_FOR_DEAD = 1.0  # seconds between two looks for dead hosts where they can be seen at once (one machine)
+LOOK_FOR_LEFTOVERS = 5.0  # seconds between two looks for claims of hosts that have ended, unless one just has
 LOOK_FOR_CANCELS = 0.25  # seconds between two looks whether a running job has been canceled
 LOOK_FOR_EXPIRED = 1.0  # seconds between two sweeps of jobs that have expired
 AUDIT = 5.0  # seconds between two looks for claims that nobody on this host has
@@ -63,6 +65,7 @@ class JobBroker(ORM):  # type: ignore[misc]
         self._sure_at = 0.0
         self._beats = Every(conf().beat_seconds)
         self._dead = Every(LOOK_FOR_DEAD)
+        self._leftovers = Every(LOOK_FOR_LEFTOVERS)
         self._plain = Every(LOOK_FOR_PLAIN)
         self._cancels = Every(LOOK_FOR_CANCELS)
         self._ticks = Every(TICK_AGAIN)
@@ -74,6 +77,7 @@ class JobBroker(ORM):  # type: ignore[misc]
         self.outlook = Outlook(partial(claims.look, self._names))
         self._empty: dict[str, float] = {}  # lanes whose limit has no token, and until when (time.monotonic())
         self._pause = 0.05
+        self.wakeups = Wakeups()
 
     @staticmethod
     def get_connection(list_key: str | None = None) -> QuerySet[OrmQ]:
@@ -104,6 +108,8 @@ class JobBroker(ORM):  # type: ignore[misc]
         if self._expiries():
             transitions.expire()
             self._keep_house()
+        assert self.host is not None
+        self.wakeups.hear()
         due = [lane for lane in self.outlook.lanes() if lanes.served(lane.name, conf().pools)]
         done = self._tick() if self.outlook.ticks else 0
         served = self._serve(due)
@@ -111,8 +117,10 @@ class JobBroker(ORM):  # type: ignore[misc]
         done += served
         if self.queue.idle() and (plain := self._plain_tasks()):
             return plain
-        if not done:
-            self.queue.wait(self._patience())
+        if done:
+            self.wakeups.worked(self.host.pk)
+        else:
+            self._wait()
         return None
 
     def _serve(self, due: Sequence[Lane]) -> int:
@@ -192,7 +200,9 @@ class JobBroker(ORM):  # type: ignore[misc]
                 self.host = rescue.register(DjangoQ.WORKERS, self.sentinel)
             for dead in rescue.dead_hosts(self.host, judge_silence=time.monotonic() > self._sure_at):
                 rescue.host(dead)
-            rescue.leftovers()
+                self._leftovers.now()
+            if self._leftovers():
+                rescue.leftovers()
 
     def _keep_house(self) -> None:
         assert self.host is not None
@@ -238,16 +248,22 @@ class JobBroker(ORM):  # type: ignore[misc]
 
     def _plain_tasks(self) -> list[tuple[int, str]] | None:
         """The next plain async_task(), if any: they are looked for once a second until one is found."""
-        if not self._plain() or not self.get_connection().filter(key=self.list_key, lock__lt=clock.now()).exists():
+        if not self._plain() or not self.get_connection().filter(key=self.list_key, lock__lt=clock.Now()).exists():
             return None
         self._plain.now()
         tasks: list[tuple[int, str]] | None = super().dequeue()
         return tasks
 
-    def _patience(self) -> float:
-        """Seconds to wait where there is nothing to do, unless a worker says something."""
-        poll = conf().poll_seconds if clock.database().vendor == "postgresql" else conf().sqlite_poll_seconds
-        return self.outlook.patience(poll)
+    def _wait(self) -> None:
+        """There is nothing to do until a worker says something, a job is due, or somebody schedules one."""
+        assert self.host is not None
+        seconds = self.outlook.patience(self.wakeups.patience(self.host.pk))
+        if self.outlook.ticks or self.queue.is_busy():  # a tick that must wait; cancels to look for
+            seconds = min(seconds, TICK_AGAIN)
+        now = time.monotonic()
+        waits = [until - now for until in self._empty.values() if until > now]
+        seconds = min([seconds, *waits])
+        self.wakeups.wait(self.queue, seconds)
 
     def _recover(self, since: float) -> None:
         """The database is back: said once it has answered for a while, as it may come and go."""
@@ -266,6 +282,7 @@ class JobBroker(ORM):  # type: ignore[misc]
             else:
                 logger.error("pusher.failed pid=%s: it goes on trying", os.getpid(), exc_info=error)
         self._began, self._back = False, None
+        self.wakeups.lost()
         clock.database().close()
         self.queue.wait(self._pause * random.uniform(0.5, 1.5))
         self._pause = min(self._pause * 2, 2.0)

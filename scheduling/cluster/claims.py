@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from django.db import transaction
 
-from scheduling import clock, jsontext, lanes
+from scheduling import clock, jsontext, lanes, statements
 from scheduling.cluster import failpoints
 from scheduling.conf import conf
 
@@ -60,8 +60,17 @@ SELECT
     (SELECT min(due_at) FROM scheduling_cron) <= {{now}},
     EXISTS (SELECT 1 FROM scheduling_pause WHERE kind = 'everything' AND (until IS NULL OR until > {{now}})),
     (SELECT count(*) FROM line), (SELECT max(lane) FROM line),
+    {{seconds}},
     lane, priority, {{run_at}}, id, room
-FROM (SELECT 1 AS always) AS once LEFT JOIN open ON room IS NULL OR room > 0
+FROM (
+    SELECT min(run_at) AS next FROM (
+        SELECT (
+            SELECT run_at FROM scheduling_job {{by_due}}
+            WHERE {WAITING} AND lane = line.lane AND priority = line.priority AND run_at > {{now}}
+            ORDER BY run_at LIMIT 1
+        ) AS run_at FROM line UNION ALL SELECT min(due_at) FROM scheduling_cron WHERE due_at > {{now}}
+    ) AS coming
+) AS once LEFT JOIN open ON room IS NULL OR room > 0
 """  # noqa: S608 - text of ours
 CLAIM = f"""
 UPDATE scheduling_job
@@ -101,6 +110,7 @@ WORDS = {
         "scheduled_for": "scheduled_for::text",
         "end": ")",
         "pool_of_lane": "split_part(ltrim(lane, '@'), '/', 1)",
+        "seconds": "extract(epoch FROM next - {now})::float8",
         "least": "least",
         "greatest": "greatest",
     },
@@ -120,6 +130,7 @@ WORDS = {
         "scheduled_for": "scheduled_for",
         "end": "",
         "pool_of_lane": "substr(ltrim(lane, '@'), 1, instr(ltrim(lane, '@') || '/', '/') - 1)",
+        "seconds": "(julianday(next) - julianday({now})) * 86400",
         "least": "min",
         "greatest": "max",
     },
@@ -151,8 +162,10 @@ class Found:
     """Whether a cron's tick has come."""
     lanes: Sequence[Lane]
     """In the order in which they are to be served: by priority, then by what is due first."""
-    after: str
+    after: str = ""
     """From where the next look is to go on; "": from the beginning."""
+    due_in: float | None = None
+    """Seconds until the next job or tick that was seen is due; None where none was."""
 
 
 class Claim(NamedTuple):
@@ -176,13 +189,13 @@ class Claim(NamedTuple):
 def look(names: Sequence[str], after: str = "") -> Found:
     """What is due of these functions, and of all crons; nothing while everything is paused."""
     rows = execute(LOOK, {"names": jsontext.dumps(names), "lane": after})
-    ticks, paused, count, last = rows[0][:4]
+    ticks, paused, count, last, due_in = rows[0][:5]
     if paused:
-        return Found(False, (), "")
+        return Found(False, ())
     found = [
         Lane(priority, run_at, id, lane, room) for *_, lane, priority, run_at, id, room in rows if lane is not None
     ]
-    return Found(bool(ticks), sorted(found, key=_order), last if count >= MOST_LANES else "")
+    return Found(bool(ticks), sorted(found, key=_order), last if count >= MOST_LANES else "", due_in)
 
 
 def claim(host_id: int, names: Sequence[str], lane: Lane, limit: int) -> list[Claim]:
@@ -243,9 +256,10 @@ def execute(statement: str, values: dict[str, Any], limit: str = "") -> list[Any
     """Run a statement that is written with WORDS, in those of the database."""
     connection = clock.database()
     now, bound = clock.sql()
-    words = WORDS[connection.vendor] | {"now": "%(now)s" if bound else now}
+    now = "%(now)s" if bound else now
+    words = {name: word.replace("{now}", now) for name, word in WORDS[connection.vendor].items()} | {"now": now}
     text = statement.replace("{limit}", limit).format(**words)
-    with connection.cursor() as cursor:
+    with statements.cursor() as cursor:
         cursor.execute(text, values | {"now": bound[0]} if bound else values)
         rows: list[Any] = cursor.fetchall()
     return rows

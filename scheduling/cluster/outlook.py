@@ -28,6 +28,7 @@ class Outlook:
         self._cost = 0.0
         self._looked_at = self._next = 0.0
         self._fresh = False
+        self._due_in: float | None = None
         self.ticks = False
         """Whether the last look has found a cron due."""
 
@@ -39,8 +40,17 @@ class Outlook:
         return sorted(self._lanes.values(), key=lambda lane: (-lane.priority, lane.run_at, lane.id))
 
     def patience(self, poll: float) -> float:
-        """Seconds to wait where there was nothing to do: `poll`, but for what may have come since the last look."""
-        return poll if self._fresh or self._lanes else max(0.0, self._next - time.monotonic())
+        """Seconds to wait where there was nothing to do: `poll`, or until the next that was seen is due.
+
+        Shorter, too, where something may have come since the last look.
+        """
+        now = time.monotonic()
+        waits = [poll]
+        if not self._fresh and not self._lanes:
+            waits.append(self._next - now)
+        if self._due_in is not None:
+            waits.append(self._looked_at + self._due_in - now)
+        return max(0.0, min(waits))
 
     def advance(self, lane: Lane, *, more: bool) -> None:
         """A lane has been served, up to this key; `more`: as much as was asked for was there."""
@@ -60,7 +70,7 @@ class Outlook:
         found = self._look(self._after)
         self._looked_at = time.monotonic()
         self._cost = self._looked_at - began
-        self._after, self.ticks = found.after, found.ticks
+        self._after, self.ticks, self._due_in = found.after, found.ticks, found.due_in
         self._lanes = {(lane.name, lane.priority): lane for lane in found.lanes}
         share = SHARE if self._lanes else IDLE_SHARE
         self._next = self._looked_at + min(RARELY, share * self._cost)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import socket
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 from itertools import groupby
 from typing import Any
 
@@ -85,7 +85,7 @@ def worker(host_id: int, slot: Slot, sent: Iterable[Pair]) -> None:
     if slot.ended == Ended.BLOCKED:
         _each([row for row in rows if (row.id, row.claim) in slot.late()], _time_out)
         words = BLOCKED
-    _settle(rows, words, running={running} if running else set())
+    _settle(rows, words, running={running} if running else set(), begun=slot.begun())
 
 
 def _time_out(row: Job) -> None:
@@ -107,6 +107,8 @@ def dead_hosts(own: Host, *, judge_silence: bool) -> list[Host]:
     after an outage, all have been silent.
     """
     others = Host.objects.running().exclude(pk=own.pk)
+    if not others:  # fetches them
+        return []
     here = [host for host in others if host.machine == own.machine]
     dead = [host for host in here if process.started_at(host.pid) != host.pid_started]
     if clock.database().vendor == "sqlite":  # one machine: whoever is of another start of it is gone
@@ -164,16 +166,21 @@ def _claims(host_id: int, jobs: list[int] | None = None) -> list[Job]:
     return list(claimed if jobs is None else claimed.filter(pk__in=jobs))
 
 
-def _settle(rows: Iterable[Job], words: str, *, running: set[Pair]) -> None:
-    """Crash those whose body had begun, by their row or by `running`, and release the others."""
+def _settle(rows: Iterable[Job], words: str, *, running: set[Pair], begun: Set[Pair] = frozenset()) -> None:
+    """Crash those whose body had begun: by their row, by `running`, or, of actions with a policy, by `begun`.
+
+    An action's start is committed before its body, unless its claim is its start (see cluster.endings).
+    """
 
     def crash(row: Job) -> None:
-        function = functions.get(row.name)
-        begun = row.started_at is not None  # an action's start is committed before its body
+        function, pair = functions.get(row.name), (row.id, row.claim)
+        has_begun = row.started_at is not None
         if function.kind == "mutation":
-            begun = begun or (row.id, row.claim) in running
-        logger.warning("job.rescued job=%s attempt=%s begun=%s: %s", row.id, row.attempt, begun, words)
-        outcomes.crashed(function, _claim(row), words, Trace(process=row.process), begun=begun)
+            has_begun = has_begun or pair in running
+        elif pair in begun:
+            has_begun = has_begun or outcomes.policy_of(function, row.policy) is not None
+        logger.warning("job.rescued job=%s attempt=%s begun=%s: %s", row.id, row.attempt, has_begun, words)
+        outcomes.crashed(function, _claim(row), words, Trace(process=row.process), begun=has_begun)
 
     _each(rows, crash)
 

@@ -42,6 +42,7 @@ class Phase(IntEnum):
     IDLE = 0
     HOLDS = 1
     RUNS = 2
+    OVER = 3  # the body has ended; what is left is to write it
 
 
 (
@@ -127,10 +128,11 @@ class Slot:
         self._set(PHASE, Phase.HOLDS)
         return self._get(TAKEN_BACK) < self._get(MESSAGE)
 
-    def begun(self) -> list[Pair]:
-        """What the worker has come to of its message: the last may not have begun, the others may have ended."""
+    def begun(self) -> set[Pair]:
+        """What of its message has begun; the end of what has ended may not be written yet."""
         pairs, held = self.message.in_order(), self.held
-        return pairs[: pairs.index(held) + 1] if held in pairs else []
+        come_to = pairs[: pairs.index(held) + 1] if held in pairs else []
+        return set(come_to[:-1] if self._get(PHASE) == Phase.HOLDS else come_to)
 
     def pairs(self) -> set[Pair]:
         """All that the worker has, in its main thread and its event loop."""
@@ -144,7 +146,7 @@ class Slot:
 
     def let_go(self) -> None:
         """The body has ended; what is left is the commit."""
-        self._set(PHASE, Phase.HOLDS)
+        self._set(PHASE, Phase.OVER)
 
     def take_back(self, message: int) -> None:
         """The pusher takes back what the worker has not come to of a message, and of those before it."""

@@ -144,9 +144,17 @@ class WorkQueue:
             self.wait(PAUSE)
         next(link for link in self.links if link.idle).hand_plain(task)
 
-    def wait(self, seconds: float) -> None:
-        """Sleep until a worker says something, at most so many seconds."""
-        select.select([self._offers, *self._open_sockets()], [], [], max(0.0, seconds))
+    def wait(self, seconds: float, also: Sequence[int] = ()) -> bool:
+        """Sleep until a worker says something, or something is to be read in one of these files, or for so long.
+
+        Gives whether something has come.
+        """
+        waits: list[Any] = [self._offers, *self._open_sockets(), *also]
+        return bool(select.select(waits, [], [], max(0.0, seconds))[0])
+
+    def is_busy(self) -> bool:
+        """Whether any worker has something."""
+        return any(link.messages for link in self.links) or bool(self.loops.in_flight())
 
     def sent_to(self, slot: int) -> list[Pair]:
         """What was sent to the worker of a slot since it was last ready."""

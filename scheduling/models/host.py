@@ -31,6 +31,9 @@ class Host(models.Model):
     functions = JSONText(default=list, editable=False, help_text="The functions that it knows.")
     pools = JSONText(null=True, editable=False, help_text="The pools that it serves; null: all.")
     clock_ahead = models.FloatField(default=0, help_text="By how many seconds its clock is ahead of the database's.")
+    asleep = models.BooleanField(
+        default=False, db_default=False, editable=False, help_text="Whether it is to be woken."
+    )
     ended_at = models.DateTimeField(null=True, blank=True)
 
     objects = HostQuerySet.as_manager()

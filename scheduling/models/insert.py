@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from scheduling import clock, jsontext
+from scheduling import clock, jsontext, statements
+from scheduling.conf import conf
 from scheduling.models.job import State
 
 COLUMNS = {
@@ -53,9 +54,12 @@ INSERT INTO scheduling_job (
 SELECT {names}, run_at, expires_at, state, CASE WHEN state IN ('canceled', 'skipped') THEN {now} END,
     key IS NOT NULL AND state <> 'canceled', {parent}, {now}, 0, 0, 0, ''
 FROM new WHERE true
-{conflict} RETURNING id, run_at, created_at, state
+{conflict} RETURNING id, run_at, created_at, state{notify}
 """
 """`fate`: what a canceled job schedules is stored as canceled."""
+CHANNEL = "scheduling"
+SLEEPER = "SELECT FROM scheduling_host WHERE asleep AND ended_at IS NULL"
+NOTIFY = f", CASE WHEN EXISTS ({SLEEPER}) THEN pg_notify('{CHANNEL}', '') END"  # of a transaction's, one is sent
 DIALECT = {
     "postgresql": {
         "columns": ", ".join(COLUMNS),
@@ -76,7 +80,7 @@ DIALECT = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class NewJob:
     """A job to be inserted; JSON columns are text already."""
 
@@ -130,13 +134,18 @@ def insert(jobs: Sequence[NewJob], *, parent_id: int | None = None, skip_duplica
     dialect = {name: part.format(now=now) if not bound else part for name, part in DIALECT[connection.vendor].items()}
     if bound and connection.vendor == "postgresql":
         dialect |= {"run_at": "run_at", "expires_at": "expires_at"}
+    notify = NOTIFY if connection.vendor == "postgresql" and conf().notify else ""
     statement = INSERT.format(
-        now=now, names=", ".join(COLUMNS), conflict="ON CONFLICT DO NOTHING" if skip_duplicates else "", **dialect
+        now=now,
+        notify=notify,
+        names=", ".join(COLUMNS),
+        conflict="ON CONFLICT DO NOTHING" if skip_duplicates else "",
+        **dialect,
     )
     rows = jsontext.dumps([_row(job, bound=bound) for job in jobs])
-    with connection.cursor() as cursor:
+    with statements.cursor() as cursor:
         cursor.execute(statement, [parent_id, rows, *now_params, parent_id, *now_params])
-        return [_inserted(*row) for row in cursor.fetchall()]
+        return [_inserted(*row[:4]) for row in cursor.fetchall()]
 
 
 def _inserted(id: int, run_at: Any, created_at: Any, state: str) -> Inserted:

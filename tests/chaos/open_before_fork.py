@@ -12,4 +12,5 @@ def _mark(connection, **_signal):
     connection.opened_by = os.getpid()
 
 
+connection.settings_dict["CONN_MAX_AGE"] = None  # nor does its age close it
 connection.ensure_connection()
