@@ -136,6 +136,11 @@ def test_a_missing_tick_is_found(evidence):
     assert rules(evidence) == {"a cron's tick is missing or there twice"}
 
 
+def test_a_cron_that_ticks_no_more_is_found(evidence):
+    evidence.crons[0].broken = "its arguments are no JSON object"
+    assert rules(evidence) == {"a cron's tick is missing or there twice"}
+
+
 def test_a_tick_that_is_none_of_the_crons_instants_is_found(evidence):
     evidence.jobs[13].scheduled_for = 2.4
     assert rules(evidence) == {"a cron's tick is missing or there twice"}

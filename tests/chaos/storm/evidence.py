@@ -66,6 +66,7 @@ class CronRow:
     name: str
     every: float
     next_at: float
+    broken: str = ""
 
 
 @dataclass(kw_only=True)
@@ -136,7 +137,6 @@ def gather(file: Path) -> Evidence:
     lines = defaultdict(list)
     for entry in ledger.read(file):
         lines[entry.job].append(entry)
-    crons = Cron.objects.active() | Cron.objects.filter(paused=True)
     return Evidence(
         now=time.monotonic(),
         jobs={row["id"]: JobRow(**record(row)) for row in jobs.iterator()},
@@ -144,8 +144,13 @@ def gather(file: Path) -> Evidence:
         marks=Counter(Mark.objects.exclude(job_id=None).values_list("job_id", flat=True)),
         lines=dict(lines),
         crons=[
-            CronRow(name=cron.key, every=float(cron.spec), next_at=cron.next_tick_at.timestamp() - offset)
-            for cron in crons
+            CronRow(
+                name=cron.key,
+                every=float(cron.spec),
+                next_at=cron.next_tick_at.timestamp() - offset,
+                broken=cron.broken,
+            )
+            for cron in Cron.objects.filter(retired_at=None)
         ],
         functions=facts(),
     )

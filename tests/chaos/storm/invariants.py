@@ -70,8 +70,8 @@ def ticks_are_accounted_for(e: Evidence) -> Findings:
     rule = "a cron's tick is missing or there twice"
     for cron in e.crons:
         rows = [row for row in e.jobs.values() if row.cron == cron.name and row.scheduled_for is not None]
-        if not rows:
-            yield Finding(rule, f"{cron.name} never ticked")
+        if cron.broken or not rows:
+            yield Finding(rule, f"{cron.name} is broken: {cron.broken}" if cron.broken else f"{cron.name} never ticked")
             continue
         first = min(row.scheduled_for for row in rows)
         runs = sorted((row for row in rows if row.state != "skipped"), key=lambda row: row.scheduled_for)
