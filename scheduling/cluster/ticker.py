@@ -212,7 +212,7 @@ def _job(due: Due, instant: datetime, uniform: float) -> NewJob:
         policy=calls.policy(_json(due, "retry"), due.timeout),
         cron=due.key,
         scheduled_for=instant,
-        **vars(_place(due)),
+        **_place(due)._asdict(),
     )
 
 

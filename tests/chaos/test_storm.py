@@ -46,7 +46,7 @@ def evidence() -> Evidence:
     rows = [
         job(1, "mark"),
         job(2, "once", on_complete="storm.told"),
-        job(3, "told", args={"run_id": "2", "result": {"type": "success"}, "context": {"n": 3}}),
+        job(3, "told", args={"run_id": "2", "result": {"type": "success", "value": 2}, "context": {"n": 3}}),
         job(4, "in_one_each", args={"market": 1}),
         job(5, "in_one_each", args={"market": 1}),
         job(6, "again", attempt=2, claim=3),
@@ -136,6 +136,11 @@ def test_a_missing_tick_is_found(evidence):
     assert rules(evidence) == {"a cron's tick is missing or there twice"}
 
 
+def test_a_cron_that_ticks_no_more_is_found(evidence):
+    evidence.crons[0].broken = "its arguments are no JSON object"
+    assert rules(evidence) == {"a cron's tick is missing or there twice"}
+
+
 def test_a_tick_that_is_none_of_the_crons_instants_is_found(evidence):
     evidence.jobs[13].scheduled_for = 2.4
     assert rules(evidence) == {"a cron's tick is missing or there twice"}
@@ -149,7 +154,7 @@ def test_an_end_that_was_not_told_is_found(evidence):
 def test_an_end_that_was_told_twice_or_wrongly_is_found(evidence):
     evidence.jobs[3].args["result"]["type"] = "failed"
     assert rules(evidence) == {"on_complete was not called exactly once"}
-    evidence.jobs[3].args["result"]["type"] = "success"
+    evidence.jobs[3].args["result"] |= {"type": "success", "value": 2}
     evidence.jobs[16] = job(16, "told", args=evidence.jobs[3].args | {"n": 3}, result=3)
     evidence.marks[16] = 1
     assert rules(evidence) == {"on_complete was not called exactly once"}
@@ -157,12 +162,12 @@ def test_an_end_that_was_told_twice_or_wrongly_is_found(evidence):
 
 def test_an_attempt_beyond_the_policy_is_found(evidence):
     evidence.functions = FUNCTIONS | {"storm.again": ACTION}
-    assert "attempts beyond the policy" in rules(evidence)
+    assert "attempts not as the policy says" in rules(evidence)
 
 
 def test_a_job_that_ends_more_processes_than_it_may_is_found(evidence):
     evidence.jobs[6].crashes = 3
-    assert rules(evidence) == {"attempts beyond the policy"}
+    assert rules(evidence) == {"attempts not as the policy says"}
 
 
 def test_a_double_start_is_found(evidence):
@@ -190,6 +195,26 @@ def test_more_than_the_tokens_that_had_come_are_found(evidence):
         evidence.jobs[number] = job(number, "limited")
         evidence.lines[number] = body(number, 0.2, 0.3)
     assert rules(evidence) == {"a rate limit was passed"}
+
+
+def test_a_job_that_began_before_its_time_is_found(evidence):
+    evidence.jobs[2].run_at = 0.3
+    assert rules(evidence) == {"a job began before its time"}
+
+
+def test_a_job_that_nobody_canceled_and_is_is_found(evidence):
+    evidence.jobs[2].on_complete, evidence.jobs[2].state = "", "canceled"
+    del evidence.jobs[3], evidence.marks[3]
+    assert rules(evidence) == {"a job was canceled by nobody"}
+    evidence.cancels = {2: []}
+    assert rules(evidence) == set()
+
+
+def test_a_job_that_was_given_up_too_early_is_found(evidence):
+    evidence.jobs[6].state, evidence.jobs[6].error = "failed", "ValueError"
+    assert rules(evidence) == {"attempts not as the policy says"}
+    evidence.jobs[6].error = "worker died, 3 times: given up"
+    assert rules(evidence) == set()
 
 
 def test_a_cancel_that_told_an_untruth_is_found(evidence):
@@ -231,7 +256,7 @@ def test_a_speed_that_does_not_come_back_is_found(evidence):
         evidence.lines[number] = body(number, 6.0, 6.1)
     assert rules(evidence) == set()
     for number in range(20, 40):
-        evidence.jobs[number].finished_at = 5.5 if number < 30 else 9.5
+        evidence.jobs[number].finished_at = 5.5 if number < 24 else 9.5
     assert rules(evidence) == {"speed does not come back"}
 
 

@@ -66,6 +66,7 @@ class CronRow:
     name: str
     every: float
     next_at: float
+    broken: str = ""
 
 
 @dataclass(kw_only=True)
@@ -106,6 +107,7 @@ class Evidence:
     ghosts: set[int] = field(default_factory=set)
     """The argument n of calls that were rolled back."""
     cancels: dict[int, list[bool]] = field(default_factory=dict)
+    """What each cancel of a job answered; an empty list: the answer was lost."""
     faults: list[Fault] = field(default_factory=list)
     began: float = 0.0
     calm_at: float = 0.0
@@ -123,7 +125,7 @@ def gather(file: Path) -> Evidence:
     from scheduling.models.attempt import PastAttempt
     from tests.chaos.storm.models import Mark
 
-    offset = clock.now().timestamp() - time.monotonic()
+    offset = max(clock.now().timestamp() - time.monotonic() for _ in range(5))  # that of the quickest answer
 
     def record(row: dict[str, Any]) -> dict[str, Any]:
         return {k: v.timestamp() - offset if isinstance(v, datetime) else v for k, v in row.items()}
@@ -135,7 +137,6 @@ def gather(file: Path) -> Evidence:
     lines = defaultdict(list)
     for entry in ledger.read(file):
         lines[entry.job].append(entry)
-    crons = Cron.objects.active() | Cron.objects.filter(paused=True)
     return Evidence(
         now=time.monotonic(),
         jobs={row["id"]: JobRow(**record(row)) for row in jobs.iterator()},
@@ -143,8 +144,13 @@ def gather(file: Path) -> Evidence:
         marks=Counter(Mark.objects.exclude(job_id=None).values_list("job_id", flat=True)),
         lines=dict(lines),
         crons=[
-            CronRow(name=cron.key, every=float(cron.spec), next_at=cron.next_tick_at.timestamp() - offset)
-            for cron in crons
+            CronRow(
+                name=cron.key,
+                every=float(cron.spec),
+                next_at=cron.next_tick_at.timestamp() - offset,
+                broken=cron.broken,
+            )
+            for cron in Cron.objects.filter(retired_at=None)
         ],
         functions=facts(),
     )

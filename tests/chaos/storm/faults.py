@@ -169,6 +169,14 @@ def stop_for_a_while(faults: Faults, fault: Fault) -> None:
         stopped([pid], faults.luck.uniform(0.2, 1.5))
 
 
+def stop_for_long(faults: Faults, fault: Fault) -> None:
+    """SIGSTOP of one process for longer than most jobs may run; on SQLite it may hold the one lock meanwhile."""
+    if victim := faults.victim(faults.luck.choice(list(ROLES))):
+        host, pid = victim
+        fault.what = f"{host.name} {pid}"
+        stopped([pid], faults.luck.uniform(4, 8))
+
+
 def stop_past_lease(faults: Faults, fault: Fault) -> None:
     """SIGSTOP of a whole host, or of its pusher, until others have taken it for dead; then it wakes."""
     host = faults.luck.choice(faults.hosts)
@@ -217,6 +225,7 @@ ANYWHERE: dict[Step, float] = {
     kill_workers: 1,
     kill_again_and_again: 1,
     stop_for_a_while: 2,
+    stop_for_long: 0.7,
     roll: 1,
     die_at_a_point: 4,
 }

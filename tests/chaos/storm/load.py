@@ -29,6 +29,7 @@ PLAIN = {
     fn.hooked: 1,
     fn.once: 10,
     fn.again: 8,
+    fn.short: 4,
     fn.wait_once: 8,
     fn.wait_again: 8,
     fn.fan_out: 1,
@@ -47,7 +48,8 @@ PLAIN = {
 """Functions that are scheduled without more, and how often in a hundred or so."""
 WORK = (fn.mark, fn.slow_mark, fn.once, fn.again, fn.wait_once, fn.wait_again)
 """What ends by itself, and takes long enough to be under way when its process is killed."""
-MORE = {"cancel": 3.0, "transact": 3, "key": 5}
+MORE = {"cancel": 3.0, "transact": 3, "key": 5, "flood": 0.2}
+FLOOD = (100, 500)
 WAYS = ("exit", "kill", "abort", "leave")
 
 
@@ -146,8 +148,8 @@ class Load(threading.Thread):
 
         def step() -> None:
             if job is not None:
-                done = scheduler.cancel(job, interrupt=interrupt)
-                self.cancels.setdefault(job, []).append(done)
+                answers = self.cancels.setdefault(job, [])
+                answers.append(scheduler.cancel(job, interrupt=interrupt))
 
         return step
 
@@ -179,4 +181,9 @@ class Load(threading.Thread):
 
         return step
 
-    _MORE = {"cancel": _cancel, "transact": _transact, "key": _key}
+    def _flood(self) -> Callable[[], None]:
+        """Many short jobs at once, so that workers are handed several together."""
+        calls = [self._call(self.luck.choice([fn.mark, fn.mark, fn.short])) for _ in range(self.luck.randint(*FLOOD))]
+        return lambda: self._keep([job.id for job in scheduler.bulk(calls)])
+
+    _MORE = {"cancel": _cancel, "transact": _transact, "key": _key, "flood": _flood}

@@ -158,9 +158,16 @@ class Storm:
         from django.db import connection
 
         connection.close()
+        for proxy in self.there.proxies.values():
+            proxy.cut()  # a client that died while nothing passed has told nobody
         faults.wait_for(lambda: not server.backends(place.NAME), GONE_WITHIN)
         if left := server.backends(place.NAME):
-            self.findings.append(Finding("connections are left behind", str(left)))
+            told = server.execute(
+                "SELECT pid, state, backend_start, state_change, wait_event_type, wait_event, left(query, 200) "
+                "FROM pg_stat_activity WHERE pid = ANY (%s)",
+                left,
+            )
+            self.findings.append(Finding("connections are left behind", str(told)))
         if locks := server.execute("SELECT pid FROM pg_locks WHERE locktype = 'advisory'"):
             self.findings.append(Finding("advisory locks are left behind", str(locks)))
 
