@@ -111,6 +111,7 @@ class JobBroker(ORM):  # type: ignore[misc]
             self._keep_house()
         assert self.host is not None
         self.wakeups.hear()
+        said = self.queue.said
         due = [lane for lane in self.outlook.lanes() if lanes.served(lane.name, conf().pools)]
         done = self._tick() if self.outlook.ticks else 0
         served = self._serve(due)
@@ -120,7 +121,7 @@ class JobBroker(ORM):  # type: ignore[misc]
             return plain
         if done:
             self.wakeups.worked(self.host.pk)
-        else:
+        elif said == self.queue.said:  # else that worker may have made something due after our look
             self._wait()
         return None
 

@@ -106,11 +106,15 @@ class Proxy:
         """
         self._marker, self._to_lose = re.compile(to), times
 
+    def drop(self, what: bytes) -> None:
+        """Take out of all answers what matches."""
+        self._dropped = re.compile(what, re.DOTALL)
+
     def _do(self, step):
         return asyncio.run_coroutine_threadsafe(step, self._loop).result(PATIENCE)
 
     async def _mend(self) -> None:
-        self._delay, self._to_lose = 0.0, 0
+        self._delay, self._to_lose, self._dropped = 0.0, 0, None
         if not self._flows.is_set():
             self._flows.set()
             for one in self._sockets():
@@ -182,7 +186,7 @@ class Proxy:
             if link.deaf:
                 self.lost += 1
                 break
-            client.write(data)
+            client.write(self._dropped.sub(b"", data) if self._dropped else data)
             await client.drain()
         raise ConnectionResetError
 
