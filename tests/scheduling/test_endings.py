@@ -9,6 +9,7 @@ import pytest
 
 from scheduling import Call, Retry, action, scheduler
 from scheduling.cluster import executor, rescue, slots
+from scheduling.cluster.endings import endings
 from scheduling.cluster.slots import Slots
 from scheduling.models import Job
 from tests.scheduling import work
@@ -30,7 +31,8 @@ def run(db, monkeypatch):
         executor.execute(claimed)
         return [scheduler.get(job.id) for job in jobs]
 
-    return run
+    yield run
+    endings.close()
 
 
 def policy(body, name):

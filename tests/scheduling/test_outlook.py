@@ -44,13 +44,14 @@ def test_looks_take_a_tenth_of_the_time_while_there_is_work():
     assert 5 <= looks.count <= 12
 
 
-def test_an_emptied_lane_is_no_more_and_a_look_may_be_had_at_once():
-    looks = Looks(LOW, takes=0.002)
+def test_an_emptied_lane_is_no_more_and_a_look_may_be_had_soon(monkeypatch):
+    monkeypatch.setattr(outlook, "SLOW", 1)
+    looks = Looks(LOW, takes=0.1)
     seen = Outlook(looks)
     seen.advance(seen.lanes()[0], more=False)
     assert not seen.lanes()
     assert seen.patience(1.0) < 0.5, "not the whole poll"
-    time.sleep(seen.patience(1.0))
+    time.sleep(0.2)
     assert (len(seen.lanes()), looks.count) == (1, 2)
 
 
