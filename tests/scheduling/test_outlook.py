@@ -51,7 +51,7 @@ def test_an_emptied_lane_is_no_more_and_a_look_may_be_had_soon(monkeypatch):
     seen.advance(seen.lanes()[0], more=False)
     assert not seen.lanes()
     assert seen.patience(1.0) < 0.5, "not the whole poll"
-    time.sleep(0.2)
+    time.sleep(0.3)
     assert (len(seen.lanes()), looks.count) == (1, 2)
 
 
