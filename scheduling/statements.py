@@ -13,15 +13,15 @@ from scheduling import clock
 
 
 def cursor() -> AbstractContextManager[Any]:
-    """A cursor for a statement that will come again, with other values."""
+    """A cursor for a statement that will come again, with other values. Where queries are logged: a plain one."""
     connection = clock.database()
     connection.ensure_connection()
     raw = connection.connection
-    if connection.vendor != "postgresql" or raw.prepare_threshold is None:
+    if connection.vendor != "postgresql" or raw.prepare_threshold is None or connection.queries_logged:
         return connection.cursor()
     from django.db.backends.postgresql import base
 
     made: Any = base.ServerBindingCursor
     with connection.wrap_database_errors:
         made = made(raw)
-    return connection.make_debug_cursor(made) if connection.queries_logged else connection.make_cursor(made)
+    return connection.make_cursor(made)

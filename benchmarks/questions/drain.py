@@ -62,12 +62,14 @@ def drain(
     *,
     workers: int = 2,
     hosts: int = 1,
+    longest: float | None = None,
     send: Callable[[], Any] | None = None,
     at_begin: Callable[[], Any] = dict,
     at_end: Callable[[], dict[str, Any]] = dict,
 ) -> dict[str, Any]:
-    """Drain so many and give the figures; `send` puts them there in another way.
+    """Drain so many, or as many as there is time for (`longest`, seconds), and give the figures.
 
+    `send` puts them there in another way.
     `at_begin` is called when the first has run; `at_end` before the workers stop, and adds to the figures.
     """
     system.call("reset")
@@ -77,13 +79,13 @@ def drain(
     try:
         _first(system)
         at_begin()
-        series = watch(system, number)
+        series = watch(system, number, longest)
         more = at_end()
     finally:
         system.call("stop")
-    again = ticks.total(system.ticks) - number
-    seconds = series[-1][0] - series[0][0]
-    return {"per_second": rate(series), "jobs": number, "seconds": seconds, "ran_again": again, **more}
+    (began, _), (ended, done) = series[0], series[-1]
+    again = ticks.total(system.ticks) - number if done == number else 0
+    return {"per_second": rate(series), "jobs": done, "seconds": ended - began, "ran_again": again, **more}
 
 
 def _first(system: Remote) -> None:

@@ -89,8 +89,6 @@ def _run(one: Run, following: Run | None, started: bool) -> bool:
     if not _body(one):
         return False
     trace = one.trace()
-    if failpoints.on:
-        failpoints.hit("finish.before")
     if following is None or not following.hold():
         ended, started = insist(lambda: transitions.finish(claim, one.result, trace)), False
     else:

@@ -8,6 +8,7 @@ import random
 import signal
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -25,7 +26,7 @@ from scheduling.cluster.every import Every
 from scheduling.cluster.loopwork import LoopWork
 from scheduling.cluster.outlook import Outlook
 from scheduling.cluster.retention import Retention
-from scheduling.cluster.slots import Slots
+from scheduling.cluster.slots import Slot, Slots
 from scheduling.cluster.wakeups import Wakeups
 from scheduling.cluster.workqueue import WorkQueue
 from scheduling.conf import conf
@@ -110,6 +111,7 @@ class JobBroker(ORM):  # type: ignore[misc]
             self._keep_house()
         assert self.host is not None
         self.wakeups.hear()
+        said = self.queue.said
         due = [lane for lane in self.outlook.lanes() if lanes.served(lane.name, conf().pools)]
         done = self._tick() if self.outlook.ticks else 0
         served = self._serve(due)
@@ -119,7 +121,7 @@ class JobBroker(ORM):  # type: ignore[misc]
             return plain
         if done:
             self.wakeups.worked(self.host.pk)
-        else:
+        elif said == self.queue.said:  # else that worker may have made something due after our look
             self._wait()
         return None
 
@@ -217,7 +219,7 @@ class JobBroker(ORM):  # type: ignore[misc]
         for pair in transitions.interrupted([job for job, _claim in running]):
             slot = running.get(pair)
             if slot and slot.cancel(pair, time.monotonic()):
-                os.kill(slot.pid, signal.SIGUSR1)
+                _tell(slot)
 
     def _claim(self, lane: Lane, wanted: int) -> int:
         assert self.host is not None
@@ -239,6 +241,7 @@ class JobBroker(ORM):  # type: ignore[misc]
             slot = self.slots.at(link.slot)
             slot.take_back(link.messages[-1].number)
             link.late = True
+            _tell(slot)  # first: on SQLite it may hold the only lock
             gone = transitions.give_back([pair for pair in link.pairs() if pair != slot.held])
             for message in link.messages:
                 message.pairs = [pair for pair in message.pairs if pair not in gone]
@@ -286,3 +289,10 @@ class JobBroker(ORM):  # type: ignore[misc]
         clock.database().close()
         self.queue.wait(self._pause * random.uniform(0.5, 1.5))
         self._pause = min(self._pause * 2, 2.0)
+
+
+def _tell(slot: Slot) -> None:
+    """Let a worker look at its slot: its body may be to end."""
+    if slot.pid:  # 0, between two workers, would be our whole process group
+        with suppress(ProcessLookupError):
+            os.kill(slot.pid, signal.SIGUSR1)

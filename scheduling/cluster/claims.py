@@ -256,7 +256,7 @@ def execute(statement: str, values: dict[str, Any], limit: str = "") -> list[Any
     """Run a statement that is written with WORDS, in those of the database."""
     connection = clock.database()
     now, bound = clock.sql()
-    now = "%(now)s" if bound else now
+    now = "%(now)s" if bound else f"(SELECT {now})"  # asked once, so that an index can be searched by it
     words = {name: word.replace("{now}", now) for name, word in WORDS[connection.vendor].items()} | {"now": now}
     text = statement.replace("{limit}", limit).format(**words)
     with statements.cursor() as cursor:

@@ -15,6 +15,7 @@ from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
+from scheduling import clock
 from scheduling.cluster import transitions
 from scheduling.cluster.errors import insist
 
@@ -36,7 +37,7 @@ class Endings:
         self._inbox: SimpleQueue[Run | None] = SimpleQueue()
         self._left = 0  # what is not written yet
         self._change = threading.Condition()
-        self._open = False
+        self._open = self._closing = False
         self._at: tuple[Run, float] | None = None
         self._thread: threading.Thread | None = None
 
@@ -64,9 +65,17 @@ class Endings:
         with self._change:
             self._change.wait_for(lambda: not self._left)
 
+    def close(self) -> None:
+        """End the thread, with its connection, until the next open()."""
+        if self._thread:
+            self._closing = True
+            self._inbox.put(None)
+            self._thread.join()
+            self._thread, self._closing = None, False
+
     def _write(self) -> None:
         try:
-            while True:
+            while not self._closing:
                 self._say_start()
                 if ended := self._take():
                     self._end(ended)
@@ -76,6 +85,8 @@ class Endings:
         except BaseException as error:  # nobody would write: the worker ends, and is rescued
             logger.critical("endings.broken pid=%s", os.getpid(), exc_info=error)
             os._exit(1)
+        finally:
+            clock.database().close()
 
     def _take(self) -> Sequence[Run]:
         """What has ended, at most MOST; nothing where a body takes long."""
@@ -85,6 +96,8 @@ class Endings:
             while len(ended) < MOST:
                 if run := self._inbox.get(timeout=wait):
                     ended.append(run)
+                elif self._closing:
+                    break
                 wait = 0
         return ended
 

@@ -20,7 +20,7 @@ from scheduling import clock, functions, running
 from scheduling.cluster import actions, failpoints, logs, outcomes, slots, transitions
 from scheduling.cluster.claims import Claim
 from scheduling.cluster.errors import Unfit, describe, first_line, held, insist, is_transient, last_line
-from scheduling.cluster.interrupts import arm, disarm, timers
+from scheduling.cluster.interrupts import Slow, arm, disarm, timers
 from scheduling.cluster.logs import Captured
 from scheduling.cluster.transitions import Trace
 from scheduling.conf import conf
@@ -52,6 +52,7 @@ class Run:
         self.ended = self.began
         self.result = ""
         self.hooks: list[Callable[[], Any]] = []
+        self.shares = False  # whether bodies before it wait for its end in their transaction
 
     def hold(self) -> bool:
         """Say in this worker's slot that it has come to this claim; False where it was taken back meanwhile."""
@@ -77,7 +78,7 @@ class Run:
             arguments = self.arguments()
             self.began = time.monotonic()
             try:
-                arm((claim.id, claim.claim), None if self.function.is_async else timeout)
+                arm((claim.id, claim.claim), None if self.function.is_async else timeout, shares=self.shares)
                 return body(**arguments)
             finally:
                 disarm()
@@ -166,6 +167,7 @@ def _mutations(runs: Sequence[Run]) -> int:
             for run in runs:
                 if not run.hold():
                     break
+                run.shares = bool(begun)
                 begun.append(run)
                 _body(run, hooks)
                 if run.ended - begun[0].began > LONGEST_TOGETHER:
@@ -205,6 +207,10 @@ def _settle(begun: Sequence[Run], error: BaseException, link: Any) -> None:
             return
         elif isinstance(error, Lost) and len(begun) == 1:
             begun[0].dropped("rolled back, as it had been canceled or taken over")
+        elif isinstance(error, Slow):
+            _alone[begun[-1].claim.name] = time.monotonic() + ALONE_FOR
+            _each([*begun])
+            return
         elif isinstance(error, JobTimeout) or len(begun) == 1:
             _alone[begun[-1].claim.name] = time.monotonic() + ALONE_FOR
             begun[-1].failed(error)

@@ -1,4 +1,4 @@
-"""Ends a running body from outside: JobTimeout by its own timer, JobCanceled by a signal from the pusher.
+"""Ends a running body from outside: JobTimeout by its own timer, JobCanceled or Slow by a signal from the pusher.
 
 An error is raised only while the body that it is meant for runs: the handlers look at what is armed, and
 arming and disarming stand inside the executor's try. A body that does not let go is ended with its process,
@@ -22,6 +22,13 @@ from scheduling.exceptions import JobCanceled, JobTimeout
 STUBBORN_AFTER = 5.0  # seconds that a body has to let go once it has been interrupted
 
 
+class Slow(KeyboardInterrupt):
+    """What this body shares its transaction with has waited for it long enough: all is rolled back.
+
+    The others may have locked what they themselves, given back meanwhile, wait for elsewhere.
+    """
+
+
 class _Armed(NamedTuple):
     """The body that runs and has not been interrupted yet: each is at most once."""
 
@@ -29,6 +36,8 @@ class _Armed(NamedTuple):
     timeout: float | None
     due: float | None
     """By time.monotonic()."""
+    shares: bool
+    """Whether bodies before it wait for its end in their transaction."""
 
 
 _armed: _Armed | None = None
@@ -36,8 +45,8 @@ _timed = False  # whether timers may be set
 
 
 def listen() -> None:
-    """Let this worker process be told of cancels (its main thread, before it takes work)."""
-    signal.signal(signal.SIGUSR1, _on_cancel)
+    """Let this worker process be told by its pusher (its main thread, before it takes work)."""
+    signal.signal(signal.SIGUSR1, _on_pusher)
 
 
 @contextmanager
@@ -59,11 +68,11 @@ def timers() -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-def arm(pair: Pair, timeout: float | None) -> None:
+def arm(pair: Pair, timeout: float | None, *, shares: bool) -> None:
     """From now on the body of this (job, claim) may be interrupted; `timeout` is in seconds."""
     global _armed
     due = None if timeout is None else time.monotonic() + timeout
-    _armed = _Armed(pair, timeout, due)
+    _armed = _Armed(pair, timeout, due, shares)
     if slots.mine:
         slots.mine.run(due)
         if slots.mine.canceled(pair):  # the signal came before this line
@@ -94,8 +103,13 @@ def _on_timeout(_number: int, _frame: FrameType | None) -> None:
         raise timed_out(seconds)
 
 
-def _on_cancel(_number: int, _frame: FrameType | None) -> None:
+def _on_pusher(_number: int, _frame: FrameType | None) -> None:
     global _armed
-    if _armed is not None and slots.mine is not None and slots.mine.canceled(_armed.pair):
+    if _armed is None or slots.mine is None:
+        return
+    if slots.mine.canceled(_armed.pair):
         _armed = None
         raise JobCanceled("canceled")
+    if _armed.shares and slots.mine.taken_back:
+        _armed = None
+        raise Slow

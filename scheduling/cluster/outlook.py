@@ -46,7 +46,7 @@ class Outlook:
         """
         now = time.monotonic()
         waits = [poll]
-        if not self._fresh and not self._lanes:
+        if not self._fresh:
             waits.append(self._next - now)
         if self._due_in is not None:
             waits.append(self._looked_at + self._due_in - now)

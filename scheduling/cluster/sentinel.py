@@ -17,6 +17,7 @@ from django_q.cluster import Sentinel, monitor, pusher, worker
 
 from scheduling import functions
 from scheduling.cluster import executor, loop, rescue, slots
+from scheduling.cluster.endings import endings
 from scheduling.cluster.interrupts import STUBBORN_AFTER, listen
 from scheduling.cluster.packets import Cell
 from scheduling.cluster.process import enter
@@ -155,6 +156,7 @@ def _play(role: str, parent: int, target: Callable[..., Any], *args: Any) -> Non
         else:
             target(*args)
     finally:
+        endings.close()
         db.connections.close_all()
 
 

@@ -126,7 +126,7 @@ class Slot:
         self._set(JOB, job)
         self._set(CLAIM, claim)
         self._set(PHASE, Phase.HOLDS)
-        return self._get(TAKEN_BACK) < self._get(MESSAGE)
+        return not self.taken_back
 
     def begun(self) -> set[Pair]:
         """What of its message has begun; the end of what has ended may not be written yet."""
@@ -170,6 +170,11 @@ class Slot:
     def canceled(self, pair: tuple[int, int]) -> bool:
         """Whether this (job, claim) is to end."""
         return (self._get(CANCELED_JOB), self._get(CANCELED_CLAIM)) == pair
+
+    @property
+    def taken_back(self) -> bool:
+        """Whether the pusher has taken back what the worker had not come to."""
+        return self._get(TAKEN_BACK) >= self._get(MESSAGE)
 
     def ask_loop(self, now: float) -> None:
         """The pusher wants something of the event loop ended; what it has not heard of yet counts from then."""

@@ -10,6 +10,7 @@ another session, it says so once and looks more often.
 from __future__ import annotations
 
 import logging
+import select
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +39,7 @@ class Wakeups:
         self._since = time.monotonic()  # when it last did something, or woke
         self._raw: Any = None  # the driver's connection that listens
         self._heard = self._deaf = False
+        self._version = 0  # of the SQLite file, before the last look
         self._trusts_at = 0.0  # when all will have been committed that was scheduled while it was awake
 
     def worked(self, host_id: int) -> None:
@@ -66,26 +68,25 @@ class Wakeups:
     def wait(self, queue: WorkQueue, seconds: float) -> None:
         """Sleep until a worker says something or a job may have been scheduled, at most so many seconds."""
         if clock.database().vendor == "postgresql":
-            queue.wait(seconds, [self._raw.fileno()] if self.asleep else [])
+            queue.wait(seconds, [self._raw.fileno()] if self.asleep and self._raw else [])
             return
-        end, before = time.monotonic() + seconds, _version()
+        end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
             look = SOON if self._recent() else conf().sqlite_poll_seconds
-            if queue.wait(min(left, look)) or _version() != before:
+            if queue.wait(min(left, look)) or _version() != self._version:
                 return
 
     def hear(self) -> None:
         """Take in what has arrived; the look that follows sees what it speaks of."""
-        if self.asleep:
-            with clock.database().wrap_database_errors:
-                self._raw.pgconn.consume_input()
-                while self._raw.pgconn.notifies():
-                    pass
+        if clock.database().vendor == "sqlite":
+            self._version = _version()
+        elif self.asleep and self._raw:
+            self._take_in()
         self._heard = False
 
     def lost(self) -> None:
         """The connection is gone."""
-        self._raw, self.asleep = None, False
+        self._raw = None
 
     def _recent(self) -> bool:
         return not self.asleep and time.monotonic() - self._since < RECENT
@@ -107,9 +108,16 @@ class Wakeups:
                 cursor.execute("SELECT pg_notify(%s, '')", [CHANNEL])
             end = time.monotonic() + ANSWER
             while not self._heard and (left := end - time.monotonic()) > 0:
-                self._heard = bool(list(raw.notifies(timeout=left, stop_after=1)))
+                select.select([raw.fileno()], [], [], left)
+                self._take_in()
             self._tell()
         return not self._deaf
+
+    def _take_in(self) -> None:
+        with clock.database().wrap_database_errors:
+            self._raw.pgconn.consume_input()
+        while self._raw.pgconn.notifies():
+            self._heard = True
 
     def _tell(self) -> None:
         if self._deaf is self._heard:

@@ -42,6 +42,8 @@ class WorkQueue:
         self.links: list[Link] = []  # the pusher's ends
         self.pace = Pace()
         self._messages = time.monotonic_ns()  # a new pusher's numbers are not those of the one before it
+        self.said = 0
+        """How often something was heard: of workers that are ready, something they made due may wait."""
         self.left: list[Pair] = []
         """What was being taken back when its worker was done with it: it may have come to it, or not."""
 
@@ -181,6 +183,7 @@ class WorkQueue:
                 loops[there].hear()
             for link in [link for link in self.links if link.socket in heard]:
                 self.left += link.hear(self.pace)
+            self.said += 1
 
     def _accept(self) -> None:
         said, files, _flags, _address = socket.recv_fds(self._offers, 64, 1)

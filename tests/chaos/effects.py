@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from secrets import token_hex
 
 from django.db import connection
 
@@ -15,11 +16,11 @@ TABLE = "CREATE TABLE outage_effect (n bigint NOT NULL, job bigint NOT NULL, bal
 
 
 @mutation(name="outages.effect")
-def effect(n: int, seconds: float = 0, ballast: str = "") -> int:
-    """Write one row."""
+def effect(n: int, seconds: float = 0, room: int = 0, ballast: str = "") -> int:
+    """Write one row, which takes so many bytes of room; the ballast makes the call itself large."""
     time.sleep(seconds)
     with connection.cursor() as cursor:
-        cursor.execute("INSERT INTO outage_effect VALUES (%s, %s, %s)", [n, context.job_id, ballast])
+        cursor.execute("INSERT INTO outage_effect VALUES (%s, %s, %s)", [n, context.job_id, token_hex(room // 2)])
     return n
 
 

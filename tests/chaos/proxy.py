@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import re
 import socket
 import struct
 import threading
@@ -59,7 +60,7 @@ class Proxy:
         self._held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         self._held.bind((HOST, self.port))
         self._flows = asyncio.Event()
-        self._delay, self._marker, self._to_lose = 0.0, b"", 0
+        self._delay, self._marker, self._to_lose = 0.0, re.compile(b""), 0
         self.accepted, self.lost = 0, 0
         """Connections that were accepted; answers that were lost."""
 
@@ -98,17 +99,22 @@ class Proxy:
         self._delay = seconds
 
     def lose_answers(self, times: int = 1, to: bytes = b"COMMIT\0") -> None:
-        """Pass on what contains `to`, wait for its answer, and cut the connection in its place, so many times.
+        """Pass on what matches `to`, wait for its answer, and cut the connection in its place, so many times.
 
-        By default: the server has committed, and the client cannot know.
+        By default: the server has committed, and the client cannot know. b"" is anything; of a statement that is
+        prepared the text is seen once a connection.
         """
-        self._marker, self._to_lose = to, times
+        self._marker, self._to_lose = re.compile(to), times
+
+    def drop(self, what: bytes) -> None:
+        """Take out of all answers what matches."""
+        self._dropped = re.compile(what, re.DOTALL)
 
     def _do(self, step):
         return asyncio.run_coroutine_threadsafe(step, self._loop).result(PATIENCE)
 
     async def _mend(self) -> None:
-        self._delay, self._to_lose = 0.0, 0
+        self._delay, self._to_lose, self._dropped = 0.0, 0, None
         if not self._flows.is_set():
             self._flows.set()
             for one in self._sockets():
@@ -167,7 +173,7 @@ class Proxy:
     async def _ask(self, reader: asyncio.StreamReader, server: asyncio.StreamWriter, link: Link) -> None:
         while data := await reader.read(CHUNK):
             await self._travel()
-            if self._to_lose and self._marker in data:
+            if self._to_lose and self._marker.search(data):
                 self._to_lose -= 1
                 link.deaf = True
             server.write(data)
@@ -180,7 +186,7 @@ class Proxy:
             if link.deaf:
                 self.lost += 1
                 break
-            client.write(data)
+            client.write(self._dropped.sub(b"", data) if self._dropped else data)
             await client.drain()
         raise ConnectionResetError
 

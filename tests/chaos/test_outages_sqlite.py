@@ -40,8 +40,8 @@ def limit(tmp_path, monkeypatch):
 def test_a_full_database_loses_nothing_and_work_goes_on_by_itself_when_there_is_room(cluster, table, limit):
     limit.write_text(str(pages()))
     host = cluster(modules=[EFFECTS, FEW_PAGES])
-    jobs = scheduler.bulk([Call(effect, {"n": n, "ballast": BALLAST}) for n in range(10)])
-    until(lambda: "disk is full" in host.log(), 10, host.log)
+    jobs = scheduler.bulk([Call(effect, {"n": n, "room": 100_000}) for n in range(10)])
+    until(lambda: "job.released" in host.log() and "disk is full" in host.log(), 10, host.log)
     assert not Job.objects.filter(state=State.FAILED).exists()
     limit.unlink()
     until(lambda: not Job.objects.unfinished().exists(), 20, host.log)

@@ -9,7 +9,7 @@ from itertools import pairwise
 import pytest
 from django.db import connection  # noqa: F401 - the marks ask for it
 
-from scheduling import crons, pools, scheduler
+from scheduling import Call, crons, pools, scheduler
 from scheduling.models import Cron, Job, State
 from scheduling.testing.processes import until
 from tests.chaos import deeds, ledger
@@ -134,6 +134,22 @@ def test_a_failure_whose_writing_is_killed_is_one_attempt_all_the_same(dies_at, 
     assert dies_at("retry.before_commit", deeds.stumble) == (SUCCESS, 2, 2)
     (job,) = Job.objects.filter(name=deeds.stumble.name)
     assert [attempt.number for attempt in job.attempts.all()] == [1, 2]
+
+
+def test_a_worker_killed_among_many_ends_keeps_to_what_each_kind_promises(host, points, file):
+    """They are ended in groups; the ends of those before the last one may not be written yet."""
+    for function, point, failed in (
+        (deeds.act, "finish.before", 1),
+        (deeds.again, "finish.before", 0),
+        (deeds.write, "finish.before_commit", 0),
+    ):
+        points.arm(point, "kill@5")
+        jobs = scheduler.bulk([Call(function, {"file": file}) for _ in range(200)])
+        until(lambda: not Job.objects.unfinished().exists(), 4 * RESCUED_WITHIN)
+        assert points.hits(point) >= 5
+        points.disarm(point)
+        assert Job.objects.filter(pk__in=[job.pk for job in jobs], state=FAILED).count() == failed
+    assert ledger.check(file) == []
 
 
 # 13: the pusher, in the midst of what it does beside claiming
