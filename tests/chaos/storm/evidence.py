@@ -110,8 +110,6 @@ class Evidence:
     """What each cancel of a job answered; an empty list: the answer was lost."""
     faults: list[Fault] = field(default_factory=list)
     began: float = 0.0
-    calm_at: float = 0.0
-    """When the last fault was over."""
     load_ended: float = 0.0
 
     def all_lines(self) -> Iterable[Entry]:

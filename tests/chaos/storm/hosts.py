@@ -42,8 +42,6 @@ class Host:
     environment: Mapping[str, str]
     exits: list[Exit] = field(default_factory=list)
     mains: list[int] = field(default_factory=list)
-    armed: dict[str, str] = field(default_factory=dict)
-    """More of the environment, for the next start only: failpoints."""
     held: bool = False
     """Whether it is to stay down for now."""
     over: bool = False
@@ -87,11 +85,10 @@ class Host:
         until(self.is_up, UP_WITHIN, lambda: self.log.read_text(errors="replace")[-3000:])
 
     def _spawn(self) -> None:
-        environment, self.armed = os.environ | self.environment | self.armed, {}
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "manage.py", "qcluster"],
-                env=environment,
+                env=os.environ | self.environment,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,

@@ -70,7 +70,7 @@ class Storm:
         self.streams = [self.kills] + ([Faults(plan.seed, "outages", target, OUTAGES)] if there.server else [])
         self.faults = target.done
         self.over = threading.Event()
-        self.began = self.load_ended = self.calm_at = time.monotonic()
+        self.began = self.load_ended = time.monotonic()
         self.findings: list[Finding] = []
 
     def _environment(self, name: str) -> dict[str, str]:
@@ -89,7 +89,6 @@ class Storm:
         self.load.start()
         time.sleep(WARM)
         self._storm()
-        self.calm_at = time.monotonic()
         time.sleep(CALM)
         self.load.stop()
         self.load_ended = time.monotonic()
@@ -141,7 +140,7 @@ class Storm:
         found = gather(self.folder / "ledger")
         found.acknowledged, found.ghosts, found.cancels = self.load.acknowledged, self.load.ghosts, self.load.cancels
         found.faults = self.faults
-        found.began, found.calm_at, found.load_ended = self.began, self.calm_at, self.load_ended
+        found.began, found.load_ended = self.began, self.load_ended
         return found
 
     def stop(self) -> None:
