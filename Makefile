@@ -47,7 +47,7 @@ format: $(VENV)/installed ## put the code in its form
 bench: $(VENV)/installed ## how fast it is here, in about a minute (ONLY=drain,enqueue SYSTEMS=ours SCALE=0.1)
 	@$(BIN)/python -m benchmarks --scale $(or $(SCALE),0.1) --only "$(or $(ONLY),$(QUICK))" --systems "$(SYSTEMS)"
 
-bench-peers: $(VENV)/installed ## ours and the others, into docs/benchmarks.md (about 25 minutes; the same)
+bench-peers: $(VENV)/installed ## ours and the others, into docs/benchmarks.md (half an hour)
 	@$(BIN)/python -m benchmarks --peers --scale $(or $(SCALE),1) --only "$(ONLY)" --systems "$(SYSTEMS)"
 
 docs: $(VENV)/installed ## write docs/reference/ from the code's docstrings

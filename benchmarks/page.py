@@ -47,7 +47,7 @@ def _page(answers: Answers) -> Iterator[str]:
         "To repeat it on yours:\n\n    make bench-peers\n"
     )
     yield (
-        "It installs the others into an environment of their own, takes about 25 minutes and writes this page. "
+        "It installs the others into an environment of their own, takes about half an hour and writes this page. "
         "`make bench` is ours alone, in about a minute. `ONLY=drain,enqueue` and `SYSTEMS=ours,awa` run a part; the "
         "page is then written from all that was measured so far.\n"
     )
@@ -135,7 +135,7 @@ def _machine(answers: Answers) -> Iterator[str]:
     last = max(every, key=lambda answer: answer["at"])
     yield from _head("what", "")
     for name, value in last["machine"].items():
-        if name != "PostgreSQL":
+        if name not in ("PostgreSQL", "Redis"):
             yield _line(name, value)
     settings = max((answer["machine"]["PostgreSQL"] for answer in every), key=len)
     if settings:
@@ -143,7 +143,10 @@ def _machine(answers: Answers) -> Iterator[str]:
         shown = ", ".join(f"{name} {value}" for name, value in settings.items() if name != "server_version")
         yield _line("its settings", f"those of a fresh initdb: {shown}")
     yield _line("SQLite", "WAL, synchronous NORMAL, IMMEDIATE, for ours and for django-q2")
-    yield _line("Redis", f"{last['machine'].get('Redis', '')}, its defaults (no append-only file), over its socket")
+    yield _line(
+        "Redis",
+        f"{last['machine'].get('Redis', '')}, its defaults (a crash loses what came after its last snapshot), over its socket",
+    )
     yield _line("commit", ", ".join(sorted({answer["commit"] for answer in every})))
     yield _line("measured", f"{min(answer['at'] for answer in every)} to {last['at']} UTC")
     sizes = sorted({answer["scale"] for answer in every})

@@ -19,13 +19,14 @@ from benchmarks.remote import ROOT, Remote, SystemFailed
 from benchmarks.servers import Servers
 from benchmarks.systems.registry import SYSTEMS
 
-console = Console(stderr=True, highlight=False)
+console = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def run(questions: Sequence[str], systems: Sequence[str], scale: float, folder: Path) -> dict[str, Any]:
     """Ask all; gives the answers of this run as results.read() does."""
     asked = [(QUESTIONS[name], system) for name in questions for system in systems if QUESTIONS[name].suits(system)]
     began = time.monotonic()
+    machine.facts()  # the load before there is any of ours
     answers: dict[str, Any] = {}
     with _systems() as opened:
         for number, (question, system) in enumerate(asked):
@@ -33,7 +34,7 @@ def run(questions: Sequence[str], systems: Sequence[str], scale: float, folder: 
             answer = _ask(opened, question, system, scale)
             results.write(folder, question.name, system, answer)
             answers.setdefault(question.name, {})[system] = answer
-            console.print(f"         {_short(answer)}", style="red" if "error" in answer else "green")
+            console.print(f"         {_short(answer)}", style="red" if "error" in answer else "green", markup=False)
     return answers
 
 

@@ -105,8 +105,8 @@ TARGETS = [
     Target("1,000 crons at once, twice or lost", Figure("crons", "ours", "1,000", "wrong"), at_most=0, unit=""),
     *_history(),
     Target(
-        "drain beside a snapshot held open",
-        Figure("snapshot", "ours", "snapshot held open"),
+        "drain beside a snapshot held open, at its end",
+        Figure("snapshot", "ours", "its last tenth"),
         at_least=0.5,
         beside=Figure("snapshot", "ours", "fresh"),
     ),
