@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import takewhile
@@ -24,21 +25,23 @@ from scheduling.exceptions import JobCanceled
 if TYPE_CHECKING:
     from scheduling.cluster.executor import Run
 
+TOGETHER = 0.1  # seconds
+
 logger = logging.getLogger("scheduling")
 
 
 def count(runs: Sequence[Run]) -> int:
     """How many of the first runs are actions that are run in one way."""
-    alike = _shares(runs[0])
-    return len(list(takewhile(lambda run: run.function.kind == "action" and _shares(run) is alike, runs)))
+    alike = shares(runs[0])
+    return len(list(takewhile(lambda run: run.function.kind == "action" and shares(run) is alike, runs)))
 
 
 def run(runs: Sequence[Run]) -> int:
     """Run actions one after the other; gives how many were come to before the rest was taken back."""
-    return _together(runs) if _shares(runs[0]) and len(runs) > 1 else _one_by_one(runs)
+    return _together(runs) if shares(runs[0]) and len(runs) > 1 else _one_by_one(runs)
 
 
-def _shares(one: Run) -> bool:
+def shares(one: Run) -> bool:
     """Whether its claim is its start, and its end may be written with others: it has a policy, and lost no attempt."""
     claim = one.claim
     clean = claim.claim == claim.attempt and not claim.crashes and not one.function.is_async
@@ -46,10 +49,12 @@ def _shares(one: Run) -> bool:
 
 
 def _together(runs: Sequence[Run]) -> int:
+    """At most for TOGETHER: nothing would tell that this process has been stopped meanwhile, and its claims lost."""
+    began = time.monotonic()
     endings.open()
     try:
         for nth, one in enumerate(runs):
-            if not one.hold():
+            if (nth and time.monotonic() - began > TOGETHER) or not one.hold():
                 return nth
             endings.begin(one)
             try:

@@ -31,6 +31,7 @@ from scheduling.running import Execution
 logger = logging.getLogger("scheduling")
 
 LONGEST_TOGETHER = 0.05  # seconds from the first body of a transaction to its commit, whatever is left
+SURE_FOR = 0.1  # seconds after which claims that have not begun are looked at again: this process may have been stopped
 ALONE_FOR = 10.0  # seconds for which a function that failed shares no transaction: its neighbours would run twice
 LONGEST_RELEASE_WAIT = 30.0  # seconds
 
@@ -117,17 +118,19 @@ class Run:
         insist(lambda: transitions.fail(self.claim, words, Trace(process=os.getpid())))
 
 
-def execute(claims: Sequence[Claim]) -> None:
+def execute(claims: Sequence[Claim], handed_at: float | None = None) -> None:
     """Run claimed jobs in their order; nothing that a body does gets out of here.
 
-    Those that are taken back meanwhile, as one before them is slow, are left alone.
+    Those that are taken back meanwhile, as one before them is slow, are left alone; so are those that have been
+    canceled or are another's, where that may be, as they were handed out (time.monotonic()) some time ago.
     """
-    received, left = time.monotonic(), [Run(claim) for claim in claims]
+    sure_at, left = handed_at or time.monotonic(), [Run(claim) for claim in claims]
     with timers():
         while left:
             mutation = left[0].function.kind == "mutation"
-            if mutation and time.monotonic() - received > LONGEST_TOGETHER:
-                left = _still_ours(left)
+            if time.monotonic() - sure_at > SURE_FOR and (mutation or actions.shares(left[0])):
+                left, sure_at = _still_ours(left), time.monotonic()
+                continue
             count = _shareable(left) if mutation else actions.count(left)
             begun = _mutations(left[:count]) if mutation else actions.run(left[:count])
             left = left[begun:] if begun else []
@@ -138,7 +141,8 @@ def execute(claims: Sequence[Claim]) -> None:
 def _still_ours(runs: Sequence[Run]) -> list[Run]:
     """Those that have not been canceled or taken back while they waited: their bodies are not to run at all.
 
-    An action's start tells; a mutation's end would, but only after its body.
+    An action's start tells. A mutation's end would, but only after its body; so would that of an action whose claim
+    is its start.
     """
     ours = insist(lambda: transitions.held([(run.claim.id, run.claim.claim) for run in runs]))
     return [run for run in runs if (run.claim.id, run.claim.claim) in ours]

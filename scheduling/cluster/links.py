@@ -86,8 +86,9 @@ class Link:
     def hand(self, number: int, lane: str, claims: Sequence[Claim]) -> None:
         """Send claims. The worker may die before it reads them, and its slot then tells."""
         pairs = [(claim.id, claim.claim) for claim in claims]
-        self.messages.append(Message(number, lane, pairs, len(pairs), time.monotonic()))
-        self._send(pickle.dumps((number, list(claims))))
+        now = time.monotonic()
+        self.messages.append(Message(number, lane, pairs, len(pairs), now))
+        self._send(pickle.dumps((number, now, list(claims))))
 
     def hand_plain(self, task: object) -> None:
         """Send a plain task."""

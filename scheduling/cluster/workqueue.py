@@ -32,7 +32,7 @@ Claimed = Sequence[Any]
 class WorkQueue:
     """django-q2's task queue, as its pusher, workers and sentinel use it."""
 
-    def __init__(self, execute: Callable[[Claimed], None], slots: Slots) -> None:
+    def __init__(self, execute: Callable[[Claimed, float], None], slots: Slots) -> None:
         self._execute = execute
         self.loops = LoopLinks(slots)
         self._offers, self._offering = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -94,7 +94,7 @@ class WorkQueue:
         message = pickle.loads(data)  # noqa: S301 - written by our own pusher
         if isinstance(message, dict):  # a plain async_task()
             return message
-        number, claims = message
+        number, handed_at, claims = message
         if slots.mine:
             slots.mine.receive(number, [(claim.id, claim.claim) for claim in claims])
             if _is_closed(link):
@@ -102,7 +102,7 @@ class WorkQueue:
                 return None
         return {
             "func": self._execute,
-            "args": (claims,),
+            "args": (claims, handed_at),
             "kwargs": {},
             "name": "jobs",
             "timeout": -1,

@@ -122,3 +122,28 @@ def test_what_was_begun_in_a_dead_worker_has_failed_and_the_rest_is_given_back(r
         ("pending", 0),
     ]
     assert ["signal 9" in job.error for job in found] == [True, True, False, False]
+
+
+def test_after_a_pause_it_looks_which_claims_are_still_its_own(run):
+    """As of a process that was stopped, whose claims another host has taken meanwhile."""
+    ran = []
+
+    def sleeps(n):
+        ran.append(n)
+        if n == 0:
+            Job.objects.filter(args__n=2).update(claim=9)
+            time.sleep(0.15)
+
+    run([Call(policy(sleeps, "sleeps"), {"n": n}) for n in range(4)])
+    assert ran == [0, 1, 3]
+
+
+def test_so_it_does_where_it_was_handed_them_long_ago(run):
+    ran, host = [], rescue.register(1, os.getpid())
+    late = policy(lambda n: ran.append(n), "late")
+    job, _other = scheduler.bulk([Call(late, {"n": n}) for n in range(2)])
+    claimed = take(host, 2)
+    scheduler.cancel(job)
+    slots.mine.receive(2, [(claim.id, claim.claim) for claim in claimed])
+    executor.execute(claimed, time.monotonic() - 1)
+    assert ran == [1]
