@@ -18,7 +18,7 @@ def facts() -> dict[str, str]:
         "memory": f"{int(_first('/proc/meminfo', 'MemTotal').split()[0]) / 2**20:.1f} GiB",
         "kernel": platform.release(),
         "Python": platform.python_version(),
-        "load at the start": f"{os.getloadavg()[0]:.1f} (anything above 0 is others' work, and slows all that is measured)",
+        "load at the start": f"{os.getloadavg()[0]:.1f} (above 0: others' work, which slows all that is measured)",
         "Redis": _redis(),
     }
 

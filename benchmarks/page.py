@@ -145,7 +145,7 @@ def _machine(answers: Answers) -> Iterator[str]:
     yield _line("SQLite", "WAL, synchronous NORMAL, IMMEDIATE, for ours and for django-q2")
     yield _line(
         "Redis",
-        f"{last['machine'].get('Redis', '')}, its defaults (a crash loses what came after its last snapshot), over its socket",
+        f"{last['machine'].get('Redis', '')}, defaults: a crash loses what its last snapshot has not",
     )
     yield _line("commit", ", ".join(sorted({answer["commit"] for answer in every})))
     yield _line("measured", f"{min(answer['at'] for answer in every)} to {last['at']} UTC")

@@ -11,7 +11,7 @@ FOLDER = Path(__file__).resolve().parent / "results"
 
 def write(folder: Path, question: str, system: str, result: dict[str, Any]) -> None:
     """Keep one system's answer to one question."""
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{question}.{system}.json").write_text(json.dumps(result, indent=1) + "\n")
 
 

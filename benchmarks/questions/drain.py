@@ -17,7 +17,7 @@ from benchmarks.stats import rate
 
 LOOK = 0.005  # seconds
 STALLED = 60.0  # seconds without a job
-SECONDS = 5.0  # that a drain should take
+SECONDS, SHORTEST = 5.0, 1.5  # that a drain should take, and in a small run
 FIRST, MOST = 500, 200_000  # jobs
 GROWTH = 25  # of one try to the next, at most
 
@@ -47,7 +47,7 @@ def waiting(system: Remote, scale: float) -> list[Row]:
 
 def sized(system: Remote, kind: str, scale: float, workers: int = 2) -> dict[str, Any]:
     """Drain more and more until it takes long enough for a figure."""
-    number, enough = FIRST, SECONDS * scale
+    number, enough = FIRST, max(SHORTEST, SECONDS * scale)
     while True:
         figures = drain(system, kind, number, workers=workers)
         if figures["seconds"] >= enough * 0.6 or number >= MOST:
