@@ -12,6 +12,8 @@ from scheduling.cluster import links
 from scheduling.cluster.claims import Claim
 from scheduling.cluster.links import DONE, Link, Pace
 from scheduling.cluster.packets import receive
+from scheduling.cluster.slots import Slots
+from scheduling.cluster.workqueue import WorkQueue
 
 
 @pytest.fixture
@@ -86,3 +88,15 @@ def test_a_job_that_runs_alone_is_not_late(ends, pace, monkeypatch):
     monkeypatch.setattr(links, "LATE", 0)
     link.hand(1, "slow", claims(1))
     assert not link.is_late()
+
+
+def test_the_messages_of_a_new_pusher_have_higher_numbers():
+    """What an earlier one has taken back is told by the number of its message, and all below it."""
+    numbers = []
+    for _pusher in range(2):  # forked of the same sentinel
+        queue = WorkQueue(lambda *_: None, Slots(1))
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        queue.links.append(Link(ours, 0))
+        queue.hand("", claims(1))
+        numbers.append(pickle.loads(receive(theirs))[0])
+    assert 0 < numbers[0] < numbers[1]
