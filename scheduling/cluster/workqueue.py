@@ -41,7 +41,7 @@ class WorkQueue:
         self._busy = False  # whether it is at a message
         self.links: list[Link] = []  # the pusher's ends
         self.pace = Pace()
-        self._messages = time.monotonic_ns()  # a new pusher's numbers are not those of the one before it
+        self._number = 0
         self.said = 0
         """How often something was heard: of workers that are ready, something they made due may wait."""
         self.left: list[Pair] = []
@@ -129,8 +129,9 @@ class WorkQueue:
             now, left = left[: sum(rooms.values())], left[sum(rooms.values()) :]
             for nth, link in enumerate(rooms):
                 if share := now[nth :: len(rooms)]:
-                    self._messages += 1
-                    link.hand(self._messages, lane, share)
+                    # by the clock: a new pusher's are above those of the one before, which it knows nothing of
+                    self._number = max(self._number + 1, time.monotonic_ns())
+                    link.hand(self._number, lane, share)
         assert not left, "no more is claimed than is wanted"
 
     def late(self) -> list[Link]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import socket
 import time
@@ -12,6 +13,8 @@ from scheduling.cluster import links
 from scheduling.cluster.claims import Claim
 from scheduling.cluster.links import DONE, Link, Pace
 from scheduling.cluster.packets import receive
+from scheduling.cluster.slots import Slots
+from scheduling.cluster.workqueue import WorkQueue
 
 
 @pytest.fixture
@@ -86,3 +89,21 @@ def test_a_job_that_runs_alone_is_not_late(ends, pace, monkeypatch):
     monkeypatch.setattr(links, "LATE", 0)
     link.hand(1, "slow", claims(1))
     assert not link.is_late()
+
+
+def test_what_a_new_pusher_hands_out_is_not_taken_for_what_the_one_before_took_back():
+    """Both are forked by the sentinel, with the same queue; a worker's slot outlives them."""
+    queue, slot = WorkQueue(lambda claims: None, Slots(1)), Slots(1).take()
+    worker = queue.offer()
+    assert queue.idle() == 1
+    if not (first := os.fork()):
+        queue.hand("", claims(1))
+        os._exit(0)
+    os.waitpid(first, 0)
+    number = pickle.loads(receive(worker))[0]
+    slot.receive(number, [(1, 1)])
+    slot.take_back(number)
+    assert not slot.hold(1, 1)
+    queue.hand("", claims(2))
+    slot.receive(pickle.loads(receive(worker))[0], [(2, 1)])
+    assert slot.hold(2, 1)
