@@ -32,10 +32,11 @@ logger = logging.getLogger("scheduling")
 
 LONGEST_TOGETHER = 0.05  # seconds from the first body of a transaction to its commit, whatever is left
 SURE_FOR = 0.1  # seconds after which claims that have not begun are looked at again: this process may have been stopped
-ALONE_FOR = 10.0  # seconds for which a function that failed shares no transaction: its neighbours would run twice
+ALONE_FOR = 10.0  # seconds for which a function that failed or was slow shares no transaction: its neighbours would
+# run twice, or wait for it
 LONGEST_RELEASE_WAIT = 30.0  # seconds
 
-_alone: dict[str, float] = {}  # functions that failed, and until when (time.monotonic())
+_alone: dict[str, float] = {}  # functions that failed or were slow, and until when (time.monotonic())
 
 
 class Lost(Exception):
@@ -193,6 +194,8 @@ def _mutations(runs: Sequence[Run]) -> int:
 def _body(run: Run, hooks: list[Any]) -> None:
     before = len(hooks)
     run.result = run.function.store_result(run.call(run.function.body))
+    if run.ended - run.began > LONGEST_TOGETHER:
+        _alone[run.claim.name] = time.monotonic() + ALONE_FOR
     if len(hooks) > before:  # we run them ourselves: an error in one must not skip the others
         run.hooks = [entry[1] for entry in hooks[before:]]
         del hooks[before:]

@@ -97,6 +97,16 @@ def test_a_function_that_failed_shares_no_transaction_for_a_while(host, monkeypa
     assert shared[3:] == [3]
 
 
+def test_so_does_one_that_was_slow(host, monkeypatch):
+    naps = mutation(name="together.naps")(lambda n: time.sleep(0.06 if n == 0 else 0))
+    run(host, [Call(naps, {"n": 0})])
+    shared = []
+    original = executor._mutations
+    monkeypatch.setattr(executor, "_mutations", lambda runs: shared.append(len(runs)) or original(runs))
+    run(host, [Call(naps, {"n": n}) for n in range(1, 4)])
+    assert shared == [1, 1, 1]
+
+
 @pytest.mark.parametrize("lost", [{"claim": 2}, {"crashes": 1}])
 def test_one_that_lost_a_claim_before_runs_by_itself(host, lost):
     scheduler.bulk([Call(work.add, {"a": n}) for n in range(3)])
