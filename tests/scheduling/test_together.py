@@ -98,7 +98,7 @@ def test_a_function_that_failed_shares_no_transaction_for_a_while(host, monkeypa
 
 
 def test_so_does_one_that_was_slow(host, monkeypatch):
-    naps = mutation(name="together.naps")(lambda n: time.sleep(0.06 if n == 0 else 0))
+    naps = mutation(name="together.dozes")(lambda n: time.sleep(0.06 if n == 0 else 0))
     run(host, [Call(naps, {"n": 0})])
     shared = []
     original = executor._mutations
