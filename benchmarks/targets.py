@@ -110,6 +110,13 @@ TARGETS = [
         at_least=0.5,
         beside=Figure("snapshot", "ours", "fresh"),
     ),
+    Target(
+        "memory of a cluster of two workers, beside django-q2",
+        Figure("memory", "ours", "2 workers", "pss_mb"),
+        at_most=1.15,
+        beside=Figure("memory", "django-q2", "2 workers", "pss_mb"),
+        unit=" MB",
+    ),
     Target("idle cluster, of a core", Figure("idle", "ours", "2 workers", "cpu_percent"), at_most=1, unit="%"),
     Target("idle cluster, queries", Figure("idle", "ours", "2 workers", "queries_per_second"), at_most=5),
 ]
