@@ -16,7 +16,7 @@ from django.db import IntegrityError, transaction
 from scheduling import backfills, calls, clock, scheduler, schedules
 from scheduling import explain as explanations
 from scheduling.backfills import backfill as backfill
-from scheduling.cluster import transitions
+from scheduling.cluster import cancels
 from scheduling.conf import conf
 from scheduling.declarations import (
     CHECKS,
@@ -101,7 +101,7 @@ def delete(name: str) -> None:
     with transaction.atomic(using=conf().database):
         cron = Cron.objects.locked().named(name)
         pending = Job.objects.pending().filter(cron=name).order_by("pk").select_for_update()  # none begins meanwhile
-        transitions.cancel(builtins.list(pending.values_list("pk", flat=True)), interrupt=True)
+        cancels.cancel(builtins.list(pending.values_list("pk", flat=True)), interrupt=True)
         if cron.declared is None:
             cron.delete()
         else:

@@ -17,7 +17,7 @@ from django.db import transaction
 from scheduling import calls, clock, functions, jsontext, keys, lanes, pauses, pools, running
 from scheduling import explain as explanations
 from scheduling.calls import Call
-from scheduling.cluster import retention, transitions
+from scheduling.cluster import cancels, retention, transitions
 from scheduling.conf import conf
 from scheduling.exceptions import InvalidOption, NotFinished, NotFound
 from scheduling.functions import Function
@@ -85,7 +85,7 @@ def cancel(job: Job | int, interrupt: bool = True) -> bool:
         id = _id(job)
     except (TypeError, ValueError):
         return False  # no job has such an id
-    return transitions.cancel([id], interrupt=interrupt) == 1
+    return cancels.cancel([id], interrupt=interrupt) == 1
 
 
 def cancel_all(
@@ -115,7 +115,7 @@ def cancel_all(
     while below:
         with transaction.atomic(using=conf().database):  # locked, so that none leaves the filter meanwhile
             batch = list(jobs.filter(pk__lt=below).select_for_update()[:BATCH])
-            canceled += transitions.cancel(batch, interrupt=interrupt) if batch else 0
+            canceled += cancels.cancel(batch, interrupt=interrupt) if batch else 0
         below = batch[-1] if batch else 0
     return canceled
 

@@ -18,7 +18,7 @@ from django_q.conf import Conf as DjangoQ
 from django_q.models import OrmQ
 
 from scheduling import clock, functions, lanes, limits, pools
-from scheduling.cluster import claims, rescue, ticker, tokens, transitions
+from scheduling.cluster import cancels, claims, rescue, ticker, tokens, transitions
 from scheduling.cluster.audit import Audit, Stall
 from scheduling.cluster.claims import Lane
 from scheduling.cluster.errors import OURS_AGAIN, first_line, held, is_transient
@@ -107,7 +107,7 @@ class JobBroker(ORM):  # type: ignore[misc]
         self._interrupt()
         self.loops.look_after()
         if self._expiries():
-            transitions.expire()
+            cancels.expire()
             self._keep_house()
         assert self.host is not None
         self.wakeups.hear()
@@ -216,7 +216,7 @@ class JobBroker(ORM):  # type: ignore[misc]
         running = {slot.held: slot for slot in self.slots.live() if slot.held and slot.running}
         if not running or not self._cancels():
             return
-        for pair in transitions.interrupted([job for job, _claim in running]):
+        for pair in cancels.interrupted([job for job, _claim in running]):
             slot = running.get(pair)
             if slot and slot.cancel(pair, time.monotonic()):
                 _tell(slot)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from django.db import transaction
 
 from scheduling import clock, functions, jsontext, lanes, limits
-from scheduling.cluster import claims, transitions
+from scheduling.cluster import cancels, claims
 from scheduling.cluster.claims import Lane
 from scheduling.conf import conf
 from scheduling.exceptions import LimitImpossible, NotFound
@@ -55,7 +55,7 @@ def reserve(names: Sequence[str], lane: Lane) -> tuple[int, float]:
             except NotFound:
                 return moved, LOOK_AGAIN  # explain and doctor say what is missing
             except LimitImpossible as error:
-                transitions.refuse(id, str(error))
+                cancels.refuse(id, str(error))
             else:
                 _move(id, lanes.run_lane(functions.get(name), pool), wait)
             moved += 1

@@ -20,19 +20,10 @@ from scheduling.cluster.claims import Claim
 from scheduling.cluster.lists import IDS
 from scheduling.conf import conf
 from scheduling.exceptions import NotFound
-from scheduling.models import reserved
 from scheduling.models.insert import Inserted, NewJob, insert
 from scheduling.models.job import Job, State
 
 ROW_LOCK = {"postgresql": "FOR UPDATE", "sqlite": ""}  # SQLite has one writer at a time
-NEXT_EXPIRY = """
-SELECT min(expires_at) FROM scheduling_job WHERE state = 'pending' AND attempt = 0 AND expires_at > %s
-"""
-INTERRUPTED = """
-SELECT id, claim FROM scheduling_job
-WHERE id IN ({ids}) AND state = 'canceled' AND interrupt
-"""
-
 START = """
 UPDATE scheduling_job SET started_at = {now}, process = %s, error = '', log = ''
 WHERE id = %s AND claim = %s AND state = 'in_progress' RETURNING started_at
@@ -66,27 +57,6 @@ ENDED = {
         SELECT value ->> 'its_id' AS its_id, value ->> 'its_claim' AS its_claim, value ->> 'its_result' AS its_result,
             value ->> 'its_log' AS its_log, value ->> 'began' AS began FROM json_each(%s)""",
 }
-
-CANCEL = """
-UPDATE scheduling_job SET state = 'canceled', error = '', finished_at = {now}, interrupt = %s
-FROM (
-    SELECT id AS found_id FROM scheduling_job
-    WHERE id IN ({ids}) AND state IN ('pending', 'in_progress') ORDER BY id {row_lock}
-) AS found
-WHERE id = found_id AND state IN ('pending', 'in_progress')
-RETURNING id, on_complete, context, key, backfill, waits_for_id, reserved, rate_limit, tokens
-"""
-
-EXPIRE = """
-UPDATE scheduling_job SET state = 'canceled', error = 'expired', finished_at = {now}
-WHERE state = 'pending' AND attempt = 0 AND expires_at <= {now}
-RETURNING id, on_complete, context, key, backfill, waits_for_id, reserved, rate_limit, tokens
-"""
-
-REFUSE = """
-UPDATE scheduling_job SET state = 'failed', error = %s, finished_at = {now} WHERE id = %s AND state = 'pending'
-RETURNING id, on_complete, context, key, backfill, waits_for_id
-"""
 
 WAKE = """
 WITH RECURSIVE freed(id, ended) AS (
@@ -143,22 +113,6 @@ class Trace:
     log: str = ""
 
 
-def next_expiry(after: datetime) -> datetime | None:
-    """When the next job after a moment expires; None where none does."""
-    with clock.database().cursor() as cursor:
-        cursor.execute(NEXT_EXPIRY, [clock.to_db(after)])
-        return clock.from_db(cursor.fetchone()[0])
-
-
-def interrupted(jobs: Sequence[int]) -> list[tuple[int, int]]:
-    """The (job, claim) of those of these jobs that have been canceled and are to be interrupted."""
-    connection = clock.database()
-    with connection.cursor() as cursor:
-        cursor.execute(INTERRUPTED.format(ids=IDS[connection.vendor]), [jsontext.dumps(jobs)])
-        rows: list[tuple[int, int]] = cursor.fetchall()
-    return rows
-
-
 def start(claim: Claim, process: int | None) -> datetime | None:
     """Commit that the body begins, and when; None where the claim is no longer ours: it must not begin."""
     with statements.cursor() as cursor:
@@ -176,7 +130,7 @@ def finish_and_start(claim: Claim, result: str, trace: Trace, following: Claim) 
     """End one action as success and start another, in one commit; gives whether each happened."""
     if not claim.tells and clock.database().vendor == "postgresql":
         return _both(claim, result, trace, following)
-    with _transaction():
+    with in_transaction():
         return finish(claim, result, trace), start(following, trace.process) is not None
 
 
@@ -200,7 +154,7 @@ def finish_all(ended: Sequence[tuple[Claim, str, Trace]]) -> bool:
 
 def finish_some(ended: Sequence[tuple[Claim, str, Trace]]) -> set[int]:
     """End actions as success, in one commit, whose start need not have one; gives the ids of those that were ours."""
-    with _transaction() if any(claim.tells for claim, *_ in ended) else nullcontext():
+    with in_transaction() if any(claim.tells for claim, *_ in ended) else nullcontext():
         return _finish(ended)
 
 
@@ -223,7 +177,7 @@ def _finish(ended: Sequence[tuple[Claim, str, Trace]]) -> set[int]:
 def succeeded(rows: Sequence[Sequence[Any]], results: Mapping[int, str]) -> None:
     """What follows the success of jobs, in its transaction: of rows as END_ALL gives them."""
     told = [row[:6] for row in rows if row[1] or row[3] is not None or row[4]]
-    _ended([(*row, _outcome(State.SUCCESS, results[row[0]], "")) for row in told])
+    ended([(*row, outcome(State.SUCCESS, results[row[0]], "")) for row in told])
 
 
 def _its(claim: Claim, result: str, trace: Trace, moment: datetime | None) -> dict[str, Any]:
@@ -251,7 +205,7 @@ def retry(claim: Claim, error: str, wait: timedelta, trace: Trace, *, crashes: i
     began, began_params = clock.sql(-trace.elapsed)
     later, later_params = clock.sql(wait)
     keep = KEEP_ATTEMPT.format(now=now, began=began, row_lock=ROW_LOCK[clock.database().vendor])
-    with _transaction(), clock.database().cursor() as cursor:
+    with in_transaction(), clock.database().cursor() as cursor:
         cursor.execute(keep, [*began_params, *now_params, trace.process, error, trace.log, claim.id, claim.claim])
         if cursor.rowcount != 1:
             return False
@@ -290,43 +244,7 @@ def give_back(pairs: Sequence[tuple[int, int]]) -> set[tuple[int, int]]:
         return {(job, claim) for job, claim in cursor.fetchall()}
 
 
-def cancel(jobs: Sequence[int], *, interrupt: bool) -> int:
-    """Cancel those of these jobs that have not ended, and give how many there were."""
-    now, params = clock.sql()
-    vendor = clock.database().vendor
-    statement = CANCEL.format(now=now, ids=IDS[vendor], row_lock=ROW_LOCK[vendor])
-    return _cancel(statement, [*params, interrupt, jsontext.dumps(jobs)])
-
-
-def expire() -> int:
-    """Cancel the pending jobs that have not begun by their time, and give how many there were."""
-    if not Job.objects.pending().filter(attempt=0, expires_at__lte=clock.Now()).exists():
-        return 0
-    now, params = clock.sql()
-    return _cancel(EXPIRE.format(now=now), [*params, *params])
-
-
-def refuse(job: int, error: str) -> bool:
-    """Fail a pending job that can never begin; gives whether it was pending."""
-    now, params = clock.sql()
-    with _transaction(), clock.database().cursor() as cursor:
-        cursor.execute(REFUSE.format(now=now), [error, *params, job])
-        row = cursor.fetchone()
-        if row:
-            _ended([(*row, _outcome(State.FAILED, None, error))])
-    return row is not None
-
-
-def _cancel(statement: str, params: list[Any]) -> int:
-    with _transaction(), clock.database().cursor() as cursor:
-        cursor.execute(statement, params)
-        rows = cursor.fetchall()
-        reserved.give_back((drawn, tokens) for *_, held, drawn, tokens in rows if held)
-        _ended([(*row[:6], {"type": "canceled"}) for row in rows])
-    return len(rows)
-
-
-def _ended(rows: Sequence[Sequence[Any]]) -> None:
+def ended(rows: Sequence[Sequence[Any]]) -> None:
     """What follows the end of jobs, in the transaction that ends them: so exactly once.
 
     Their on_completes are scheduled, and jobs that wait for one of them (key_mode="keep_last", backfills) may run.
@@ -367,11 +285,11 @@ def _told(job_id: int, on_complete: str, context: str | None, outcome: dict[str,
 
 
 def _end(claim: Claim, state: State, result: str | None, error: str, trace: Trace) -> bool:
-    with _transaction() if claim.tells else nullcontext(), statements.cursor() as cursor:
+    with in_transaction() if claim.tells else nullcontext(), statements.cursor() as cursor:
         cursor.execute(*_ending(claim, state, result, error, trace))
         row = cursor.fetchone()
         if row and claim.tells:
-            _ended([(*row, _outcome(state, result, error))])
+            ended([(*row, outcome(state, result, error))])
     return row is not None
 
 
@@ -389,11 +307,11 @@ def _ending(claim: Claim, state: State, result: str | None, error: str, trace: T
     return END.format(now=now, began=began), values
 
 
-def _outcome(state: State, result: str | None, error: str) -> dict[str, Any]:
+def outcome(state: State, result: str | None, error: str) -> dict[str, Any]:
     if state == State.SUCCESS:
         return {"type": "success", "value": jsontext.loads(result)}
     return {"type": "failed", "error": error} if state == State.FAILED else {"type": "canceled"}
 
 
-def _transaction() -> transaction.Atomic:
+def in_transaction() -> transaction.Atomic:
     return transaction.atomic(using=conf().database, savepoint=False)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from scheduling import clock, functions, lanes, limits, pauses, pools
-from scheduling.cluster import claims, executor, rescue, ticker, tokens, transitions
+from scheduling.cluster import cancels, claims, executor, rescue, ticker, tokens
 from scheduling.cluster.claims import Lane
 from scheduling.cluster.retention import Retention
 from scheduling.models import Host, Job
@@ -36,7 +36,7 @@ def _drain() -> tuple[dict[int, None], float]:
     empty: dict[str, float] = {}
     try:
         for _ in range(MOST):
-            transitions.expire()
+            cancels.expire()
             found = claims.look(functions.names())
             ticked = ticker.tick() if found.ticks else 0
             if not _step(own, found.lanes, ran, empty) and not ticked:
@@ -97,7 +97,7 @@ def _next_due(empty: float) -> datetime | None:
     now = clock.now()
     moments = [
         claims.next_due(functions.names(), after=now),
-        transitions.next_expiry(after=now),
+        cancels.next_expiry(after=now),
         ticker.next_tick(after=now),
         pauses.next_end(after=now),
     ]

@@ -9,7 +9,7 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 
 from scheduling import Call, crons, pools, scheduler, testing
-from scheduling.cluster import executor, rescue, retention, ticker, transitions
+from scheduling.cluster import cancels, executor, rescue, retention, ticker, transitions
 from scheduling.exceptions import InvalidArguments, InvalidOption, InvalidSchedule, NotFound, ScheduleLimitExceeded
 from scheduling.models import Cron, Job, State
 from scheduling.testing.processes import until
@@ -224,7 +224,7 @@ def test_one_that_is_canceled_while_it_waits_lets_no_other_begin_before_its_turn
 
 def test_several_that_are_canceled_at_once_in_the_middle_pass_it_on(cron):
     jobs = crons.backfill("c", at(0), at(6))
-    transitions.cancel([jobs[3].pk, jobs[1].pk, jobs[2].pk], interrupt=True)
+    cancels.cancel([jobs[3].pk, jobs[1].pk, jobs[2].pk], interrupt=True)
     assert open_ones() == ([0], [4, 5])
     finish(jobs[0])
     assert open_ones() == ([4], [5])
@@ -232,7 +232,7 @@ def test_several_that_are_canceled_at_once_in_the_middle_pass_it_on(cron):
 
 def test_the_head_and_those_after_it_canceled_at_once_let_the_next_begin(cron):
     jobs = crons.backfill("c", at(0), at(6))
-    transitions.cancel([job.pk for job in jobs[:4]], interrupt=True)
+    cancels.cancel([job.pk for job in jobs[:4]], interrupt=True)
     assert open_ones() == ([4], [5])
 
 
@@ -266,7 +266,7 @@ def test_an_end_and_a_cancel_of_the_one_after_it_at_once_lose_no_wake(first):
     claim = taken(jobs[0])
     ends = {
         "end": lambda: transitions.finish(claim, "null", transitions.Trace()),
-        "cancel": lambda: transitions.cancel([jobs[1].pk], interrupt=True),
+        "cancel": lambda: cancels.cancel([jobs[1].pk], interrupt=True),
     }
     with transaction.atomic():
         ends.pop(first)()
@@ -286,7 +286,7 @@ def test_an_end_and_a_cancel_of_all_at_once_wait_for_each_other_in_one_order():
     claim = taken(jobs[0])
     with transaction.atomic():
         Job.objects.select_for_update().get(pk=jobs[0].pk)  # as its end does first
-        canceled = Elsewhere(lambda: transitions.cancel([job.pk for job in reversed(jobs)], interrupt=True))
+        canceled = Elsewhere(lambda: cancels.cancel([job.pk for job in reversed(jobs)], interrupt=True))
         until(blocked, 10)
         assert transitions.finish(claim, "null", transitions.Trace())
     assert canceled.result() == len(jobs) - 1

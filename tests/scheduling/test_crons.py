@@ -9,7 +9,7 @@ from django.db import connection, transaction
 from django_q.models import Schedule
 
 from scheduling import Crons, Retry, action, crons, mutation, scheduler, testing
-from scheduling.cluster import ticker, transitions
+from scheduling.cluster import cancels, ticker, transitions
 from scheduling.exceptions import AlreadyExists, InvalidArguments, InvalidOption, InvalidSchedule, NotFound
 from scheduling.models import Cron, Job, State
 from scheduling.testing.processes import until
@@ -490,7 +490,7 @@ def test_delete_cancels_what_is_pending_and_lets_a_running_one_end(clock):
     claim = taken(running)
     crons.delete("c")
     assert (scheduler.status(running.id), scheduler.status(waiting.id)) == (State.IN_PROGRESS, State.CANCELED)
-    assert transitions.interrupted([running.pk]) == []
+    assert cancels.interrupted([running.pk]) == []
     assert transitions.finish(claim, "4", transitions.Trace())
     assert (scheduler.get(running.id).state, scheduler.get(running.id).result) == (State.SUCCESS, 4)
     assert not Cron.objects.exists()

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from scheduling import scheduler, testing
-from scheduling.cluster import outcomes, rescue, transitions
+from scheduling.cluster import cancels, outcomes, rescue, transitions
 from scheduling.cluster.claims import Claim
 from scheduling.cluster.slots import Slots
 from scheduling.cluster.transitions import Trace
@@ -332,14 +332,14 @@ class JobLife(RuleBasedStateMachine):
     @rule()
     def expire(self):
         late = [job for job in self.model.jobs.values() if self.model.is_late(job)]
-        assert transitions.expire() == len(late)
+        assert cancels.expire() == len(late)
         self.cancel_in_model(late)
 
     @precondition(lambda self: self.model.jobs)
     @rule(nth=which)
     def refuse(self, nth):
         job = self.pick(list(self.model.jobs.values()), nth)
-        assert transitions.refuse(job.id, "never") is (job.state == PENDING)
+        assert cancels.refuse(job.id, "never") is (job.state == PENDING)
         if job.state == PENDING:
             self.model.end(job, FAILED)
 

@@ -1,0 +1,97 @@
+"""How a job ends before its body ends it: canceled, expired, or refused as it can never begin.
+
+Each is one guarded statement, with what follows the end in its transaction (see transitions).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from scheduling import clock, jsontext
+from scheduling.cluster import transitions
+from scheduling.cluster.lists import IDS
+from scheduling.models import reserved
+from scheduling.models.job import Job, State
+
+NEXT_EXPIRY = """
+SELECT min(expires_at) FROM scheduling_job WHERE state = 'pending' AND attempt = 0 AND expires_at > %s
+"""
+INTERRUPTED = """
+SELECT id, claim FROM scheduling_job
+WHERE id IN ({ids}) AND state = 'canceled' AND interrupt
+"""
+
+CANCEL = """
+UPDATE scheduling_job SET state = 'canceled', error = '', finished_at = {now}, interrupt = %s
+FROM (
+    SELECT id AS found_id FROM scheduling_job
+    WHERE id IN ({ids}) AND state IN ('pending', 'in_progress') ORDER BY id {row_lock}
+) AS found
+WHERE id = found_id AND state IN ('pending', 'in_progress')
+RETURNING id, on_complete, context, key, backfill, waits_for_id, reserved, rate_limit, tokens
+"""
+
+EXPIRE = """
+UPDATE scheduling_job SET state = 'canceled', error = 'expired', finished_at = {now}
+WHERE state = 'pending' AND attempt = 0 AND expires_at <= {now}
+RETURNING id, on_complete, context, key, backfill, waits_for_id, reserved, rate_limit, tokens
+"""
+
+REFUSE = """
+UPDATE scheduling_job SET state = 'failed', error = %s, finished_at = {now} WHERE id = %s AND state = 'pending'
+RETURNING id, on_complete, context, key, backfill, waits_for_id
+"""
+
+
+def next_expiry(after: datetime) -> datetime | None:
+    """When the next job after a moment expires; None where none does."""
+    with clock.database().cursor() as cursor:
+        cursor.execute(NEXT_EXPIRY, [clock.to_db(after)])
+        return clock.from_db(cursor.fetchone()[0])
+
+
+def interrupted(jobs: Sequence[int]) -> list[tuple[int, int]]:
+    """The (job, claim) of those of these jobs that have been canceled and are to be interrupted."""
+    connection = clock.database()
+    with connection.cursor() as cursor:
+        cursor.execute(INTERRUPTED.format(ids=IDS[connection.vendor]), [jsontext.dumps(jobs)])
+        rows: list[tuple[int, int]] = cursor.fetchall()
+    return rows
+
+
+def cancel(jobs: Sequence[int], *, interrupt: bool) -> int:
+    """Cancel those of these jobs that have not ended, and give how many there were."""
+    now, params = clock.sql()
+    vendor = clock.database().vendor
+    statement = CANCEL.format(now=now, ids=IDS[vendor], row_lock=transitions.ROW_LOCK[vendor])
+    return _cancel(statement, [*params, interrupt, jsontext.dumps(jobs)])
+
+
+def expire() -> int:
+    """Cancel the pending jobs that have not begun by their time, and give how many there were."""
+    if not Job.objects.pending().filter(attempt=0, expires_at__lte=clock.Now()).exists():
+        return 0
+    now, params = clock.sql()
+    return _cancel(EXPIRE.format(now=now), [*params, *params])
+
+
+def refuse(job: int, error: str) -> bool:
+    """Fail a pending job that can never begin; gives whether it was pending."""
+    now, params = clock.sql()
+    with transitions.in_transaction(), clock.database().cursor() as cursor:
+        cursor.execute(REFUSE.format(now=now), [error, *params, job])
+        row = cursor.fetchone()
+        if row:
+            transitions.ended([(*row, transitions.outcome(State.FAILED, None, error))])
+    return row is not None
+
+
+def _cancel(statement: str, params: list[Any]) -> int:
+    with transitions.in_transaction(), clock.database().cursor() as cursor:
+        cursor.execute(statement, params)
+        rows = cursor.fetchall()
+        reserved.give_back((drawn, tokens) for *_, held, drawn, tokens in rows if held)
+        transitions.ended([(*row[:6], {"type": "canceled"}) for row in rows])
+    return len(rows)
