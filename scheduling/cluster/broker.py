@@ -260,7 +260,7 @@ class JobBroker(ORM):  # type: ignore[misc]
     def _wait(self) -> None:
         """There is nothing to do until a worker says something, a job is due, or somebody schedules one."""
         assert self.host is not None
-        seconds = self.outlook.patience(self.wakeups.patience(self.host.pk))
+        seconds = self.outlook.patience(TICK_AGAIN if self.queue.is_full() else self.wakeups.patience(self.host.pk))
         if self.outlook.ticks or self.queue.is_busy():  # a tick that must wait; cancels to look for
             seconds = min(seconds, TICK_AGAIN)
         now = time.monotonic()

@@ -155,6 +155,10 @@ class WorkQueue:
         waits: list[Any] = [self._offers, *self._open_sockets(), *also]
         return bool(select.select(waits, [], [], max(0.0, seconds))[0])
 
+    def is_full(self) -> bool:
+        """Whether no worker is idle and no event loop has room, by what was heard so far."""
+        return not any(link.idle for link in self.links) and not self.loops.room()
+
     def is_busy(self) -> bool:
         """Whether any worker has something."""
         return any(link.messages for link in self.links) or bool(self.loops.in_flight())
