@@ -17,7 +17,10 @@ _file = Path(os.environ.get("FEW_PAGES", ""))
 
 
 def _bound(execute, statement, params, many, context):
-    most = int(_file.read_text()) if _file.exists() else ANY
+    try:
+        most = int(_file.read_text())
+    except FileNotFoundError:
+        most = ANY
     context["connection"].connection.execute(f"PRAGMA max_page_count = {most}")
     return execute(statement, params, many, context)
 
