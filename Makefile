@@ -4,9 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 DB ?= sqlite
 STORM = --db $(if $(filter command line environment,$(origin DB)),$(DB),both) $(if $(SEED),--seed $(SEED))
+FAULTS := tests/chaos tests/releases
 QUICK := drain,enqueue,latency,retried,once,async
 
-.PHONY: help setup demo test test-sqlite test-postgres chaos kills bench bench-peers check format docs clean
+.PHONY: help setup demo test chaos kills bench bench-peers check format docs clean
 .DEFAULT_GOAL := help
 
 help: ## what there is
@@ -18,13 +19,13 @@ demo: setup ## everything at work on this machine (DB=postgres, DATABASE_URL=…
 	@$(BIN)/python manage.py demo --db $(DB) $(if $(filter 1,$(RESET)),--reset)
 
 test: $(VENV)/installed ## the whole suite on SQLite and, beside it, on PostgreSQL (TEST_DATABASE_URL=…, else embedded)
-	@$(MAKE) --no-print-directory -j2 --output-sync=target test-sqlite test-postgres
+	@$(MAKE) --no-print-directory -j$(if $(TEST_DATABASE_URL),1,4) --output-sync=target test-postgres test-sqlite faults-postgres faults-sqlite
 
-test-sqlite: $(VENV)/installed
-	TEST_DB=sqlite $(BIN)/python -m pytest $(ARGS)
+test-%: $(VENV)/installed
+	TEST_DB=$* $(BIN)/python -m pytest $(FAULTS:%=--ignore=%) $(ARGS)
 
-test-postgres: $(VENV)/installed
-	TEST_DB=postgres $(BIN)/python -m pytest $(ARGS)
+faults-%: $(VENV)/installed
+	TEST_DB=$* $(BIN)/python -m pytest $(FAULTS) $(ARGS)
 
 chaos: $(VENV)/installed ## a storm of faults over real hosts (CHAOS_MINUTES=3 in all, SEED=…, DB=postgres|sqlite, else both)
 	@$(BIN)/python -m tests.chaos.storm --minutes $(or $(CHAOS_MINUTES),3) $(STORM)

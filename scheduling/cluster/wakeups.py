@@ -36,6 +36,7 @@ class Wakeups:
 
     def __init__(self) -> None:
         self.asleep = False
+        self._said: bool | None = None  # what our row says; None: nobody knows, as a pusher before this one wrote it
         self._since = time.monotonic()  # when it last did something, or woke
         self._raw: Any = None  # the driver's connection that listens
         self._heard = self._deaf = False
@@ -45,7 +46,7 @@ class Wakeups:
     def worked(self, host_id: int) -> None:
         """Something was done."""
         now = time.monotonic()
-        if self.asleep and now - self._since > RECENT:
+        if self._said is None or (self.asleep and now - self._since > RECENT):
             self._say(host_id, asleep=False)
         if not self.asleep:
             self._since = now
@@ -68,7 +69,7 @@ class Wakeups:
     def wait(self, queue: WorkQueue, seconds: float) -> None:
         """Sleep until a worker says something or a job may have been scheduled, at most so many seconds."""
         if clock.database().vendor == "postgresql":
-            queue.wait(seconds, [self._raw.fileno()] if self.asleep and self._raw else [])
+            queue.wait(seconds, [self._raw.fileno()] if self.asleep else [])
             return
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
@@ -80,21 +81,22 @@ class Wakeups:
         """Take in what has arrived; the look that follows sees what it speaks of."""
         if clock.database().vendor == "sqlite":
             self._version = _version()
-        elif self.asleep and self._raw:
+        elif self.asleep:
             self._take_in()
         self._heard = False
 
     def lost(self) -> None:
-        """The connection is gone."""
-        self._raw = None
+        """The connection is gone, and with it, maybe, what we said last."""
+        self._raw, self._said, self.asleep = None, None, False
 
     def _recent(self) -> bool:
         return not self.asleep and time.monotonic() - self._since < RECENT
 
     def _say(self, host_id: int, *, asleep: bool) -> None:
-        if asleep is not self.asleep:
+        if asleep is not self._said and clock.database().vendor == "postgresql":
             Host.objects.filter(pk=host_id).update(asleep=asleep)
-        self.asleep, self._since = asleep, time.monotonic()
+        self.asleep = self._said = asleep
+        self._since = time.monotonic()
         self._trusts_at = self._since + RECENT
 
     def _listens(self) -> bool:
