@@ -25,7 +25,7 @@ from scheduling.exceptions import JobCanceled
 if TYPE_CHECKING:
     from scheduling.cluster.executor import Run
 
-TOGETHER = 0.1  # seconds
+SURE_FOR = 0.1  # seconds after which claims that have not begun are looked at again: this process may have been stopped
 
 logger = logging.getLogger("scheduling")
 
@@ -49,12 +49,12 @@ def shares(one: Run) -> bool:
 
 
 def _together(runs: Sequence[Run]) -> int:
-    """At most for TOGETHER: nothing would tell that this process has been stopped meanwhile, and its claims lost."""
+    """At most for SURE_FOR: nothing would tell that this process has been stopped meanwhile, and its claims lost."""
     began = time.monotonic()
     endings.open()
     try:
         for nth, one in enumerate(runs):
-            if (nth and time.monotonic() - began > TOGETHER) or not one.hold():
+            if (nth and time.monotonic() - began > SURE_FOR) or not one.hold():
                 return nth
             endings.begin(one)
             try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -195,7 +196,7 @@ def look(names: Sequence[str], after: str = "") -> Found:
     found = [
         Lane(priority, run_at, id, lane, room) for *_, lane, priority, run_at, id, room in rows if lane is not None
     ]
-    return Found(bool(ticks), sorted(found, key=_order), last if count >= MOST_LANES else "", due_in)
+    return Found(bool(ticks), sorted(found, key=turn), last if count >= MOST_LANES else "", due_in)
 
 
 def claim(host_id: int, names: Sequence[str], lane: Lane, limit: int) -> list[Claim]:
@@ -227,7 +228,8 @@ def next_due(names: Sequence[str], after: datetime) -> datetime | None:
     return clock.from_db(execute(NEXT_DUE, values)[0][0])
 
 
-def _order(lane: Lane) -> tuple[int, str, int]:
+def turn(lane: Lane) -> tuple[int, str, int]:
+    """What lanes are sorted by, to be served in their order: by priority, then by what is due first."""
     return -lane.priority, lane.run_at, lane.id
 
 
@@ -254,12 +256,18 @@ def _claim(
 
 def execute(statement: str, values: dict[str, Any], limit: str = "") -> list[Any]:
     """Run a statement that is written with WORDS, in those of the database."""
-    connection = clock.database()
     now, bound = clock.sql()
-    now = "%(now)s" if bound else f"(SELECT {now})"  # asked once, so that an index can be searched by it
-    words = {name: word.replace("{now}", now) for name, word in WORDS[connection.vendor].items()} | {"now": now}
-    text = statement.replace("{limit}", limit).format(**words)
+    text = _in_words(statement, limit, clock.database().vendor, "%(now)s" if bound else now)
     with statements.cursor() as cursor:
         cursor.execute(text, values | {"now": bound[0]} if bound else values)
         rows: list[Any] = cursor.fetchall()
     return rows
+
+
+@cache
+def _in_words(statement: str, limit: str, vendor: str, now: str) -> str:
+    """The text of a statement on a database: once, as a look and a claim come hundreds of times a second."""
+    if now != "%(now)s":
+        now = f"(SELECT {now})"  # asked once, so that an index can be searched by it
+    words = {name: word.replace("{now}", now) for name, word in WORDS[vendor].items()} | {"now": now}
+    return statement.replace("{limit}", limit).format(**words)

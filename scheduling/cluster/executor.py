@@ -31,7 +31,6 @@ from scheduling.running import Execution
 logger = logging.getLogger("scheduling")
 
 LONGEST_TOGETHER = 0.05  # seconds from the first body of a transaction to its commit, whatever is left
-SURE_FOR = 0.1  # seconds after which claims that have not begun are looked at again: this process may have been stopped
 ALONE_FOR = 10.0  # seconds for which a function that failed or was slow shares no transaction: its neighbours would
 # run twice, or wait for it
 LONGEST_RELEASE_WAIT = 30.0  # seconds
@@ -129,7 +128,7 @@ def execute(claims: Sequence[Claim], handed_at: float | None = None) -> None:
     with timers():
         while left:
             mutation = left[0].function.kind == "mutation"
-            if time.monotonic() - sure_at > SURE_FOR and (mutation or actions.shares(left[0])):
+            if time.monotonic() - sure_at > actions.SURE_FOR and (mutation or actions.shares(left[0])):
                 left, sure_at = _still_ours(left), time.monotonic()
                 continue
             count = _shareable(left) if mutation else actions.count(left)

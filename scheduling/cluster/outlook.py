@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
-from scheduling.cluster.claims import Found, Lane
+from scheduling.cluster.claims import Found, Lane, turn
 
 RARELY = 1.0  # seconds: the longest between two looks
 SHARE = 10.0  # looks take at most one part in so many of the time while something is known to be due
@@ -37,7 +37,7 @@ class Outlook:
         self._fresh = time.monotonic() >= self._next
         if self._fresh:
             self._renew()
-        return sorted(self._lanes.values(), key=lambda lane: (-lane.priority, lane.run_at, lane.id))
+        return sorted(self._lanes.values(), key=turn)
 
     def patience(self, poll: float) -> float:
         """Seconds to wait where there was nothing to do: `poll`, or until the next that was seen is due.
