@@ -28,7 +28,7 @@ UNLOCKED = {"postgresql": "FOR UPDATE OF job SKIP LOCKED", "sqlite": ""}
 OURS = """
 WITH ours AS MATERIALIZED (
     SELECT given.* FROM {given} JOIN scheduling_job AS job ON job.id = given.id AND job.claim = given.claim
-    WHERE job.state = 'in_progress' {unlocked}
+    WHERE coalesce(job.state, '') = 'in_progress' {unlocked}
 )
 """
 LOCK = "{ours} SELECT id, claim FROM ours"
@@ -55,7 +55,7 @@ RETURNING scheduling_job.id, scheduling_job.claim
 """
 STILL_OURS = """
 SELECT job.id, job.claim FROM {given} JOIN scheduling_job AS job ON job.id = given.id AND job.claim = given.claim
-WHERE job.state = 'in_progress'
+WHERE coalesce(job.state, '') = 'in_progress'
 """
 GONE = """
 SELECT given.id, given.claim, coalesce(job.state = 'canceled' AND job.claim = given.claim AND interrupt, false)

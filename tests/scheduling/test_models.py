@@ -11,9 +11,10 @@ from django.contrib.auth import get_user_model
 from django.db import IntegrityError, connection, transaction
 from django.db.models import F
 from django.db.models.functions import Now
+from django.test.utils import CaptureQueriesContext
 
 from scheduling import Call, Retry, crons, functions, retrier, scheduler, testing
-from scheduling.cluster import claims, rescue, transitions
+from scheduling.cluster import claims, groups, rescue, transitions
 from scheduling.models import Attempt, Cron, Host, Job, PastAttempt, State
 from tests.scheduling import work
 from tests.scheduling.claiming import take
@@ -299,6 +300,30 @@ def test_each_ending_finds_its_row_by_its_id(full, django_assert_max_num_queries
     with django_assert_max_num_queries(9) as queries:
         transitions.finish(claim, "1", transitions.Trace())
     assert re.search(r"Index Cond: .*\(id = ", captured(queries, "SET state"))
+
+
+@postgresql
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda claims: transitions.finish_some([(claim, "1", transitions.Trace()) for claim in claims]),
+        lambda claims: transitions.give_back([(claim.id, claim.claim) for claim in claims]),
+        lambda claims: groups.start([(claim.id, claim.claim) for claim in claims], 1),
+        lambda claims: groups.finish({(claim.id, claim.claim): ("1", "") for claim in claims}),
+        lambda claims: groups.refile(claims),
+    ],
+    ids=["finish_some", "give_back", "groups.start", "groups.finish", "groups.refile"],
+)
+def test_what_changes_many_at_once_finds_each_by_its_id_and_reads_no_index_of_states(full, change):
+    """Of what has run, and is dead, an index of states holds a million entries where somebody keeps an old snapshot."""
+    claimed = take(rescue.register(1, os.getpid()), 5)
+    with CaptureQueriesContext(connection) as queries:
+        assert len(change(claimed)) == 5
+    found = captured(queries, "UPDATE scheduling_job")
+    assert re.search(r"Index Cond: .*\(id = ", found), found
+    assert "job_by_state" not in found
+    assert "job_claimed_by" not in found
+    assert "Seq Scan on scheduling_job" not in found
 
 
 @postgresql
