@@ -64,15 +64,17 @@ def drain(
     hosts: int = 1,
     longest: float | None = None,
     send: Callable[[], Any] | None = None,
+    keep: bool = False,
     at_begin: Callable[[], Any] = dict,
     at_end: Callable[[], dict[str, Any]] = dict,
 ) -> dict[str, Any]:
     """Drain so many, or as many as there is time for (`longest`, seconds), and give the figures.
 
-    `send` puts them there in another way.
+    `send` puts them there in another way; `keep`: beside what is there already.
     `at_begin` is called when the first has run; `at_end` before the workers stop, and adds to the figures.
     """
-    system.call("reset")
+    if not keep:
+        system.call("reset")
     ticks.clear(system.ticks)
     send() if send else system.call("send", kind, number)
     system.call("start", workers, hosts)
