@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from markets.exceptions import UnknownExchange
-from markets.exchanges.opinion import OpinionClient
+from markets.exchanges.opinion.client import OpinionClient
 from markets.exchanges.rows import Kind, Page
 from markets.exchanges.wire import Wire
 

@@ -3,7 +3,7 @@
 import pytest
 
 from markets.exceptions import BadAnswer, RateLimited, Refused, Unreachable
-from markets.exchanges.opinion import OpinionClient
+from markets.exchanges.opinion.client import OpinionClient
 from markets.exchanges.wire import Wire
 from tests.markets.rows import binary_entry, envelope, topic_entry
 from tests.markets.scripted import Reply

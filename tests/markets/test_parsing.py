@@ -6,7 +6,8 @@ from decimal import Decimal
 import pytest
 
 from markets.exceptions import BadAnswer, Refused
-from markets.exchanges import parsing
+from markets.exchanges import reading
+from markets.exchanges.opinion import parsing
 from tests.markets.rows import binary_entry, child_entry, envelope, topic_entry
 
 CLOSES = datetime(2026, 12, 31, tzinfo=UTC)
@@ -112,7 +113,7 @@ def test_volumes_are_exact(given, amount):
 
 def test_numbers_in_json_lose_nothing():
     body = b'{"volume": 0.123456789012345678, "bad": NaN, "huge": ' + b"9" * 5000 + b"}"
-    decoded = parsing.decode(body)
+    decoded = reading.decode(body)
     assert decoded["volume"] == Decimal("0.123456789012345678")
     assert decoded["bad"] == "NaN" and decoded["huge"] == "9" * 5000
 
@@ -120,7 +121,7 @@ def test_numbers_in_json_lose_nothing():
 @pytest.mark.parametrize("body", [b"<html>", b"", b"[" * 100_000, b'{"a": "\xff"}', b'{"a": 1'])
 def test_what_is_not_json_is_a_value_error(body):
     with pytest.raises(ValueError):
-        parsing.decode(body)
+        reading.decode(body)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ import pytest
 from django.conf import settings
 from django.utils import timezone
 
-from markets.exchanges import parsing
+from markets.exchanges import reading
+from markets.exchanges.opinion import parsing
 from markets.models import Market
 from markets.writing import write_page
 
@@ -23,7 +24,7 @@ pytestmark = [
 
 
 def page_of(file):
-    inside = parsing.result(parsing.decode(file.read_bytes()), path=file.name)
+    inside = parsing.result(reading.decode(file.read_bytes()), path=file.name)
     read = parsing.listing if "list" in inside else parsing.detail
     return read(inside, path=file.name)
 

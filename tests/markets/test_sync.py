@@ -52,7 +52,7 @@ def test_what_is_no_longer_listed_is_read_again(following):
 
 
 def walk():
-    from markets.exchanges.opinion import OpinionClient
+    from markets.exchanges.opinion.client import OpinionClient
 
     return list(OpinionClient().pages())
 
@@ -162,7 +162,7 @@ def test_nothing_is_fetched_inside_a_transaction(following, monkeypatch):
         inside.append(connection.in_atomic_block)
         return page(self, number)
 
-    monkeypatch.setattr("markets.exchanges.opinion.OpinionClient.page", look)
+    monkeypatch.setattr("markets.exchanges.opinion.client.OpinionClient.page", look)
 
     def write(**options):
         with transaction.atomic():

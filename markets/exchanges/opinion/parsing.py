@@ -2,36 +2,26 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
-from decimal import Decimal
-from typing import Any, TypeVar
+from typing import Any
 
 from pydantic import ValidationError
 
 from markets.exceptions import BadAnswer, Refused
-from markets.exchanges.cleaning import clean, clean_json
-from markets.exchanges.payloads import Detail, Envelope, Listing, MarketPayload, Payload, TopicPayload
+from markets.exchanges.cleaning import clean
+from markets.exchanges.opinion.payloads import Detail, Envelope, Listing, MarketPayload, TopicPayload
+from markets.exchanges.reading import MAX_SAID, first, read
+from markets.exchanges.reading import rejected as _reject
 from markets.exchanges.rows import Kind, MarketRow, Page, Rejected, Status
 
 STATUS: dict[int, Status] = {1: "open", 2: "open", 3: "closed", 4: "resolved", 5: "closed", 6: "closed"}
 UNRELIABLE = (1, 2)
 """A topic says these of itself whatever its children do."""
-MAX_REASON, MAX_RAW, MAX_SAID, MAX_DIGITS = 300, 500, 500, 400
-_P = TypeVar("_P", bound=Payload)
-
-
-def decode(body: bytes) -> Any:
-    """The JSON of a body, with numbers that lose nothing; ValueError where it is none."""
-    try:
-        return json.loads(body, parse_float=Decimal, parse_int=_whole, parse_constant=str)
-    except RecursionError:
-        raise ValueError("nested too deep") from None
 
 
 def result(payload: Any, *, path: str, secrets: Sequence[str] = ()) -> Any:
     """What is inside the envelope. Raises Refused where it holds an error, BadAnswer where it is none."""
-    envelope = _read(Envelope, payload, path)
+    envelope = read(Envelope, payload, path)
     number = envelope.code if envelope.errno is None else envelope.errno
     if number is None:
         raise BadAnswer(f"GET {path}: the answer has neither errno nor code")
@@ -43,13 +33,13 @@ def result(payload: Any, *, path: str, secrets: Sequence[str] = ()) -> Any:
 
 def listing(inside: Any, *, path: str, secrets: Sequence[str] = ()) -> Page:
     """A page of the catalogue; a bad entry is rejected by itself, a bad page raises BadAnswer."""
-    page = _read(Listing, inside, path)
+    page = read(Listing, inside, path)
     return _page(page.entries or [], total=page.total, secrets=secrets)
 
 
 def detail(inside: Any, *, path: str, secrets: Sequence[str] = ()) -> Page:
     """A single record, as a page of one entry."""
-    return _page([_read(Detail, inside, path).data], total=None, secrets=secrets)
+    return _page([read(Detail, inside, path).data], total=None, secrets=secrets)
 
 
 def topic(entry: Any, *, secrets: Sequence[str] = ()) -> tuple[list[MarketRow], list[Rejected]]:
@@ -57,7 +47,7 @@ def topic(entry: Any, *, secrets: Sequence[str] = ()) -> tuple[list[MarketRow], 
     try:
         payload = TopicPayload.model_validate(entry)
     except ValidationError as error:
-        return [], [_rejected(entry, _first(error), secrets)]
+        return [], [_rejected(entry, first(error), secrets)]
     if payload.market_type == 0 and payload.child_markets:
         return [], [_rejected(entry, "marketType: a binary market with children", secrets)]
     if payload.market_type == 1 or (payload.market_type is None and payload.child_markets is not None):
@@ -73,7 +63,7 @@ def _categorical(payload: TopicPayload, secrets: Sequence[str]) -> tuple[list[Ma
         try:
             children.append(_row(MarketPayload.model_validate(entry), kind="binary", parent=parent))
         except ValidationError as error:
-            rejected.append(_rejected(entry, _first(error), secrets))
+            rejected.append(_rejected(entry, first(error), secrets))
     if payload.status in UNRELIABLE and children and not rejected:
         parent = _row(payload, kind="categorical", status=_overall(child.status for child in children))
     return [parent, *children], rejected
@@ -117,30 +107,4 @@ def _page(entries: list[Any], *, total: int | None, secrets: Sequence[str]) -> P
 
 
 def _rejected(entry: Any, reason: str, secrets: Sequence[str]) -> Rejected:
-    known = entry.get("marketId") if isinstance(entry, dict) else None
-    readable = isinstance(known, (int, str)) and not isinstance(known, bool) and str(known).strip()
-    return Rejected(
-        external_id=clean(str(known), most=80) if readable else None,
-        reason=clean(reason, most=MAX_REASON, secrets=secrets),
-        raw=clean_json(entry, most=MAX_RAW, secrets=secrets),
-    )
-
-
-def _read(model: type[_P], payload: Any, path: str) -> _P:
-    try:
-        return model.model_validate(payload)
-    except ValidationError as error:
-        raise BadAnswer(f"GET {path}: not the shape that was expected ({_first(error)})") from error
-
-
-def _first(error: ValidationError) -> str:
-    """The first field that is wrong, and how; never its value."""
-    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-    where = ".".join(map(str, first["loc"]))
-    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-    return f"{where}: {first['msg']}{more}" if where else f"{first['msg']}{more}"
-
-
-def _whole(digits: str) -> int | str:
-    """Python refuses to read whole numbers of over 4,300 digits; such a field is wrong, not its page."""
-    return int(digits) if len(digits) <= MAX_DIGITS else digits
+    return _reject(entry, reason, name="marketId", secrets=secrets)

@@ -1,4 +1,4 @@
-"""Opinion's answers as pydantic models: one place that knows its field names and its ways to say nothing."""
+"""Fields of answers, exact and checked, and the ways in which exchanges say nothing."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from datetime import UTC, datetime
 from decimal import Context, Decimal
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, StringConstraints
-from pydantic.alias_generators import to_camel
+from pydantic import BeforeValidator, PlainValidator, StringConstraints
 
 from markets.exchanges.cleaning import printable
 
@@ -18,6 +17,7 @@ _EXACT = Context(prec=60)
 _DECIMAL = re.compile(r"-?[0-9]{1,80}(\.[0-9]{0,80})?([eE][+-]?[0-9]{1,4})?\Z")
 LAST_SECOND = 253_402_300_799  # the end of the year 9999
 MAX_LABELS, MAX_LABEL = 20, 80
+LONGEST_INSTANT = 40
 
 
 def _number(value: Any) -> Any:
@@ -38,7 +38,7 @@ def _money(value: Any) -> Decimal:
 
 
 def _time(value: Any) -> datetime | None:
-    """Seconds since 1970; 0, "" and null say that there is none."""
+    """Whole seconds since 1970; 0, "" and null say that there is none."""
     if value in (None, "", "0", 0) and not isinstance(value, bool):
         return None
     if isinstance(value, bool) or not str(value).isascii() or not str(value).isdigit():
@@ -62,6 +62,18 @@ def _token(value: Any) -> Any:
     return _text(str(value) if isinstance(value, int) and not isinstance(value, bool) else value)
 
 
+def _instant(value: Any) -> datetime | None:
+    """An ISO 8601 moment with a zone; "" and null, and the first second of the year 1, say that there is none."""
+    if value in (None, ""):
+        return None
+    if not isinstance(value, str) or len(value) > LONGEST_INSTANT:
+        raise ValueError("an ISO 8601 moment is expected")
+    moment = datetime.fromisoformat(value)  # takes "2025-11-01 06:28:08+00", too
+    if moment.tzinfo is None:
+        raise ValueError("a moment with a time zone is expected")
+    return None if moment.year == 1 else moment.astimezone(UTC)
+
+
 def _labels(value: Any) -> tuple[str, ...]:
     if value is None:
         return ()
@@ -73,55 +85,9 @@ def _labels(value: Any) -> tuple[str, ...]:
 Number = Annotated[int, BeforeValidator(_number)]
 Money = Annotated[Decimal, PlainValidator(_money)]
 Time = Annotated[datetime | None, PlainValidator(_time)]
+Instant = Annotated[datetime | None, PlainValidator(_instant)]
+Text = Annotated[str | None, BeforeValidator(_text)]
+Title = Annotated[str, StringConstraints(max_length=2000), BeforeValidator(_text)]
+Slug = Annotated[Annotated[str, StringConstraints(max_length=255)] | None, BeforeValidator(_text)]
+Labels = Annotated[tuple[str, ...], PlainValidator(_labels)]
 Token = Annotated[Annotated[str, StringConstraints(max_length=80)] | None, BeforeValidator(_token)]
-
-
-class Payload(BaseModel):
-    """Fields come and go with Opinion's versions: what is unknown here is ignored."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore", alias_generator=to_camel)
-
-
-class MarketPayload(Payload):
-    """What topics and the markets below them have in common."""
-
-    market_id: Annotated[Number, Field(ge=1, le=2**63 - 1)]
-    market_title: Annotated[str, StringConstraints(max_length=2000), BeforeValidator(_text)]
-    status: Annotated[Number, Field(ge=1, le=6)]
-    volume: Money
-    cutoff_at: Time = None
-    resolved_at: Time = None
-    yes_token_id: Token = None
-    no_token_id: Token = None
-    slug: Annotated[Annotated[str, StringConstraints(max_length=255)] | None, BeforeValidator(_text)] = None
-    labels: Annotated[tuple[str, ...], PlainValidator(_labels)] = ()
-
-
-class TopicPayload(MarketPayload):
-    """An entry of the catalogue: a binary market, or a categorical topic with its children, unread yet."""
-
-    market_type: Annotated[Number, Field(ge=0, le=1)] | None = None
-    child_markets: list[Any] | None = None
-
-
-class Listing(Payload):
-    """The result of a list: its entries unread yet; an empty list may be null."""
-
-    entries: Annotated[list[Any] | None, Field(alias="list")]
-    total: Annotated[Number, Field(ge=0)] | None = None
-
-
-class Detail(Payload):
-    """The result of a single record, one level deeper than a list's."""
-
-    data: dict[str, Any]
-
-
-class Envelope(Payload):
-    """What is round every answer. Recorded answers say errno and errmsg, the documentation code and msg."""
-
-    errno: Number | None = None
-    code: Number | None = None
-    errmsg: str | None = None
-    msg: str | None = None
-    result: Any = None

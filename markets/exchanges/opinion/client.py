@@ -8,8 +8,8 @@ from typing import Any
 
 from markets import conf
 from markets.exceptions import BadAnswer, Refused
-from markets.exchanges import parsing
-from markets.exchanges.cleaning import clean
+from markets.exchanges import reading
+from markets.exchanges.opinion import parsing
 from markets.exchanges.rows import Key, Kind, Page
 from markets.exchanges.wire import Request, Wire
 
@@ -76,11 +76,7 @@ class OpinionClient:
     def _get(self, path: str, **params: str | int) -> Any:
         """What is inside the envelope of an answer."""
         answer = self.wire.get(Request(path=path, params=params))
-        try:
-            payload = parsing.decode(answer.body)
-        except ValueError as error:
-            said = clean(answer.body[:2000].decode("utf-8", "replace"), most=500, secrets=self.wire.secrets)
-            raise BadAnswer(f"GET {path}: the answer is not JSON", said=said) from error
+        payload = reading.payload(answer, secrets=self.wire.secrets)
         return parsing.result(payload, path=path, secrets=self.wire.secrets)
 
 

@@ -1,0 +1,1 @@
+"""Opinion (opinion.trade): its catalogue, prices and trades."""

@@ -1,0 +1,73 @@
+"""Answers into checked rows: what all exchanges have in common."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from markets.exceptions import BadAnswer
+from markets.exchanges.cleaning import clean, clean_json
+from markets.exchanges.rows import Rejected
+from markets.exchanges.wire import Answer
+
+MAX_REASON, MAX_RAW, MAX_SAID, MAX_DIGITS = 300, 500, 500, 400
+_P = TypeVar("_P", bound=BaseModel)
+
+
+class Payload(BaseModel):
+    """What an exchange sent; what is unknown here is ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+def payload(answer: Answer, *, secrets: Sequence[str] = ()) -> Any:
+    """The JSON of an answer; BadAnswer where it is none."""
+    try:
+        return decode(answer.body)
+    except ValueError as error:
+        said = clean(answer.body[:2000].decode("utf-8", "replace"), most=MAX_SAID, secrets=secrets)
+        raise BadAnswer(f"GET {answer.path}: the answer is not JSON", said=said) from error
+
+
+def decode(body: bytes) -> Any:
+    """The JSON of a body, with numbers that lose nothing; ValueError where it is none."""
+    try:
+        return json.loads(body, parse_float=Decimal, parse_int=_whole, parse_constant=str)
+    except RecursionError:
+        raise ValueError("nested too deep") from None
+
+
+def read(model: type[_P], payload: Any, path: str) -> _P:
+    """The payload as this model; BadAnswer where it has another shape."""
+    try:
+        return model.model_validate(payload)
+    except ValidationError as error:
+        raise BadAnswer(f"GET {path}: not the shape that was expected ({first(error)})") from error
+
+
+def first(error: ValidationError) -> str:
+    """The first field that is wrong, and how; never its value."""
+    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    where = ".".join(map(str, first["loc"]))
+    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    return f"{where}: {first['msg']}{more}" if where else f"{first['msg']}{more}"
+
+
+def rejected(entry: Any, reason: str, *, name: str, secrets: Sequence[str] = ()) -> Rejected:
+    """An entry that cannot be read; `name` is the field that holds its id."""
+    known = entry.get(name) if isinstance(entry, dict) else None
+    readable = isinstance(known, (int, str)) and not isinstance(known, bool) and str(known).strip()
+    return Rejected(
+        external_id=clean(str(known), most=80) if readable else None,
+        reason=clean(reason, most=MAX_REASON, secrets=secrets),
+        raw=clean_json(entry, most=MAX_RAW, secrets=secrets),
+    )
+
+
+def _whole(digits: str) -> int | str:
+    """Python refuses to read whole numbers of over 4,300 digits; such a field is wrong, not its page."""
+    return int(digits) if len(digits) <= MAX_DIGITS else digits
