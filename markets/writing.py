@@ -15,8 +15,8 @@ from markets.models import Market, PriceSnapshot
 from markets.models.upsert import upsert
 from markets.results import Counts
 
-COMPARED = ("title", "status", "volume", "closes_at", "resolved_at", "yes_token", "no_token", "slug")
-KEPT = ("parent", "closes_at")
+COMPARED = ("title", "status", "volume", "closes_at", "resolved_at", "yes_token", "no_token", "condition_id", "slug")
+KEPT = ("parent", "closes_at", "condition_id")
 """An answer that leaves these out does not take them away: records of children hold neither."""
 
 

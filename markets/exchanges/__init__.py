@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+from decimal import Decimal
 from typing import Protocol
 
 from markets.exceptions import UnknownExchange
 from markets.exchanges.opinion.client import OpinionClient
-from markets.exchanges.rows import Kind, Page
+from markets.exchanges.rows import Book, Kind, Page, Price, Slice
 from markets.exchanges.wire import Wire
+from markets.models import Market
 
 
 class Catalogue(Protocol):
@@ -21,6 +24,36 @@ class Catalogue(Protocol):
 
     def market(self, kind: Kind, external_id: str) -> Page | None:
         """One market again, with its children; None where it is gone."""
+
+    def close(self) -> None:
+        """Let the connections go."""
+
+
+class Tape(Protocol):
+    """What a sync of trades asks of an exchange's client."""
+
+    wire: Wire
+
+    def slices(self, *, since: datetime, until: datetime, least_usd: Decimal) -> Iterator[Slice]:
+        """All trades from `since` to `until` of at least so many dollars, in slices, the oldest first."""
+
+    def close(self) -> None:
+        """Let the connections go."""
+
+
+class Quotes(Protocol):
+    """What an analysis, and what is watched, ask of an exchange's client; all of YES shares."""
+
+    wire: Wire
+
+    def prices(self, markets: Sequence[Market]) -> Iterator[tuple[Market, Price]]:
+        """What each of these costs now; nothing for one that was never traded."""
+
+    def book(self, market: Market) -> Book:
+        """Its order book."""
+
+    def history(self, market: Market, *, since: datetime, until: datetime) -> list[Price]:
+        """Its prices over time, the oldest first, as finely as the exchange keeps them."""
 
     def close(self) -> None:
         """Let the connections go."""

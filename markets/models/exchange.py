@@ -18,6 +18,11 @@ class Exchange(models.Model):
     title = models.CharField(max_length=80)
     enabled = models.BooleanField(default=True, help_text="Whether its markets are synced.")
     created_at = models.DateTimeField(auto_now_add=True)
+    failures = models.PositiveIntegerField(default=0, editable=False, help_text="Requests that failed in a row.")
+    closed_until = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="Nothing is asked of it before; null: it is asked."
+    )
+    last_failure = models.TextField(blank=True, editable=False, help_text="For operators: what went wrong last.")
 
     objects = ExchangeQuerySet.as_manager()
 

@@ -46,10 +46,16 @@ class Market(models.Model):
     resolved_at = models.DateTimeField(null=True, blank=True)
     yes_token = models.CharField(max_length=80, null=True, blank=True)
     no_token = models.CharField(max_length=80, null=True, blank=True)
+    condition_id = models.CharField(
+        max_length=80, null=True, blank=True, help_text="How its trades name it, where that is not by its id."
+    )
     slug = models.CharField(max_length=255, null=True, blank=True)
     labels = models.JSONField(default=list, blank=True)
     last_price = MoneyField(null=True, blank=True, help_text="Of the newest snapshot.")
     price_at = models.DateTimeField(null=True, blank=True)
+    watched = models.BooleanField(
+        default=False, db_default=False, help_text="Whether its price is asked for and kept over time."
+    )
     first_seen_at = models.DateTimeField(default=timezone.now)
     updated_at = models.DateTimeField(default=timezone.now, help_text="When a sync last changed it.")
 
@@ -71,6 +77,10 @@ class Market(models.Model):
         indexes = [
             models.Index(fields=["exchange", "status", "-id"], name="market_exchange_status"),
             models.Index(fields=["status", "closes_at"], name="market_closing"),
+            models.Index(
+                fields=["exchange", "condition_id"], name="market_condition", condition=Q(condition_id__isnull=False)
+            ),
+            models.Index(fields=["exchange"], name="market_watched", condition=Q(watched=True)),
         ]
 
     def __str__(self) -> str:

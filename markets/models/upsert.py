@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 FIELDS = (
     "kind", "external_id", "title", "status", "volume", "closes_at", "resolved_at",
-    "yes_token", "no_token", "slug", "labels",
+    "yes_token", "no_token", "condition_id", "slug", "labels",
 )  # fmt: skip
 CONVERTED = ("volume", "closes_at", "resolved_at")
 
@@ -27,7 +27,7 @@ CONVERTED = ("volume", "closes_at", "resolved_at")
 GIVEN = {
     "postgresql": """jsonb_to_recordset(%(rows)s::jsonb) AS given(
         kind text, external_id text, parent text, title text, status text, volume numeric,
-        closes_at timestamptz, resolved_at timestamptz, yes_token text, no_token text, slug text,
+        closes_at timestamptz, resolved_at timestamptz, yes_token text, no_token text, condition_id text, slug text,
         labels jsonb)""",
     "sqlite": "(SELECT {} FROM json_each(%(rows)s)) AS given".format(  # noqa: S608 - names of ours only
         ", ".join(f"json_extract(value, '$.{name}') AS {name}" for name in (*FIELDS, "parent"))
@@ -49,6 +49,7 @@ ON CONFLICT (exchange_id, kind, external_id) DO UPDATE SET
     title = EXCLUDED.title, status = EXCLUDED.status, volume = EXCLUDED.volume,
     closes_at = COALESCE(EXCLUDED.closes_at, markets_market.closes_at), resolved_at = EXCLUDED.resolved_at,
     yes_token = EXCLUDED.yes_token, no_token = EXCLUDED.no_token, slug = EXCLUDED.slug,
+    condition_id = COALESCE(EXCLUDED.condition_id, markets_market.condition_id),
     labels = EXCLUDED.labels, updated_at = EXCLUDED.updated_at
 """
 
