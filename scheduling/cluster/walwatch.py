@@ -12,7 +12,7 @@ from typing import Any
 
 from inotify_simple import INotify, flags
 
-WRITTEN = flags.MODIFY | flags.ATTRIB | flags.MOVE_SELF  # ATTRIB: also where its name is removed
+WRITTEN = flags.MODIFY | flags.DELETE_SELF | flags.MOVE_SELF  # ATTRIB would come with each new connection
 AWHILE = 0.1  # seconds after the last write within which its commit can be seen
 
 
