@@ -113,10 +113,9 @@ class JobBroker(ORM):  # type: ignore[misc]
         self.wakeups.hear()
         said = self.queue.said
         due = [lane for lane in self.outlook.lanes() if lanes.served(lane.name, conf().pools)]
-        done = self._tick() if self.outlook.ticks else 0
         served = self._serve(due)
         self._stall.watch(not served and any(lane.name == "" for lane in due) and self.queue.idle() > 0)
-        done += served
+        done = served + (self._tick() if self.outlook.ticks else 0)  # while the workers run what was served
         if self.queue.idle() and (plain := self._plain_tasks()):
             return plain
         if done:

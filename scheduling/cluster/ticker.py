@@ -28,7 +28,7 @@ from scheduling.redaction import redact
 
 logger = logging.getLogger("scheduling")
 
-AT_ONCE = 200  # crons in one transaction: the first runs begin while the rest is still to be made
+AT_ONCE = 500  # crons in one transaction: the first runs begin while the rest is made, and few looks lie between
 
 COLUMNS = (
     "schedule_ptr_id, key, function, arguments, spec, timezone, overlap, catch_up, jitter, retry, timeout, priority, "
