@@ -14,7 +14,7 @@ from scheduling.conf import conf
 BROKER = "scheduling.cluster.broker.JobBroker"
 
 
-@register("scheduling")
+@register
 def check_settings(**_options: Any) -> list[CheckMessage]:
     """The settings of scheduling and those of django-q2 that it stands on."""
     return _own() or [*_django_q2(), *_order(), *_database()]

@@ -24,8 +24,6 @@ class Command(BaseCommand):
 
     help = "Run workers (any number of hosts may, on one database). SIGTERM stops them; a second one hurries them."
 
-    requires_system_checks = ["scheduling"]  # all would load the URLs and their views: 1.2 MB of a cluster
-
     def add_arguments(self, parser: CommandParser) -> None:
         """The number of workers; settings say the rest."""
         parser.add_argument(
