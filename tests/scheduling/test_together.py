@@ -252,15 +252,15 @@ class TestPace:
         pace, sizes = Pace(), []
         for _ in range(9):
             sizes.append(pace.size(""))
-            pace.learn("", pace.size(""), 0.001 * pace.size("") / 4)
+            pace.learn("", pace.size(""), 0.001 * pace.size("") / 8)
         assert sizes == [1, 2, 4, 8, 16, 32, 64, MOST_AT_ONCE, MOST_AT_ONCE]
         pace.learn("", 100, 10)
         assert pace.size("") == 1
 
-    def test_it_holds_what_takes_50_ms(self):
+    def test_it_holds_what_takes_20_ms(self):
         pace = Pace()
         for _ in range(9):
-            pace.learn("", pace.size(""), 0.010 * pace.size(""))
+            pace.learn("", pace.size(""), 0.004 * pace.size(""))
         assert pace.size("") == 5
 
     def test_it_remembers_a_bounded_number_of_lanes(self):
