@@ -14,7 +14,7 @@ from django.db import transaction
 
 from scheduling.clock import Now
 from scheduling.cluster import findings, rescue
-from scheduling.cluster.errors import is_transient
+from scheduling.cluster.errors import held, is_transient
 from scheduling.cluster.facts import Facts
 from scheduling.cluster.findings import Finding
 from scheduling.conf import conf
@@ -44,10 +44,11 @@ class Audit:
     def run(self, own: Host) -> None:
         """Mend, then report what is new."""
         for step in (wake, end_pauses, lambda: rescue.strays(own), self._report):
+            link = held()
             try:
                 step()
             except Exception as error:
-                if is_transient(error):
+                if is_transient(error, held=link):
                     raise
                 logger.exception("audit.failed")
 

@@ -16,7 +16,7 @@ from django.db import transaction
 
 from scheduling import clock, functions
 from scheduling.buckets import since_1970
-from scheduling.cluster.errors import is_transient
+from scheduling.cluster.errors import held, is_transient
 from scheduling.conf import conf
 from scheduling.models import Host, Job, LimitLevel, PastAttempt
 
@@ -72,11 +72,11 @@ class Retention:
         """Make a step if it is time for one; it raises nothing but the database's own failures."""
         if time.monotonic() < self._next:
             return
-        self._next = time.monotonic() + EVERY
+        self._next, link = time.monotonic() + EVERY, held()
         try:
             more = self.step()
         except Exception as error:
-            if is_transient(error):
+            if is_transient(error, held=link):
                 raise
             logger.exception("retention.failed")
             self._left = self._left[1:]  # the others are to have their turn

@@ -6,12 +6,14 @@ import os
 import socket
 
 import pytest
-from django.db import connection, transaction
+from django.db import DatabaseError, connection, transaction
 
 from scheduling import Call, crons, scheduler
 from scheduling.cluster import executor, links, ticker
+from scheduling.cluster.audit import Audit
 from scheduling.cluster.broker import JobBroker
 from scheduling.cluster.links import Link
+from scheduling.cluster.retention import Retention
 from scheduling.cluster.slots import Slots
 from scheduling.cluster.workqueue import WorkQueue
 from scheduling.models import Cron, Job
@@ -20,6 +22,7 @@ from tests.scheduling import work
 from tests.scheduling.claiming import take
 
 pytestmark = pytest.mark.django_db(transaction=True)
+postgresql = pytest.mark.skipif("connection.vendor != 'postgresql'", reason="needs a connection that can break")
 
 
 @pytest.fixture
@@ -62,23 +65,38 @@ def test_a_worker_that_ends_its_job_while_it_is_looked_at_disturbs_nobody(broker
     broker._interrupt()
 
 
-@pytest.mark.skipif("connection.vendor != 'postgresql'", reason="needs a connection that can break")
+@postgresql
 def test_a_connection_that_breaks_at_a_commit_is_an_outage_and_no_failure_of_ours(broker, caplog, monkeypatch):
     """Django opens another at once, which works: only the driver's old connection tells that it was lost."""
     crons.register("ticks", 1, work.noop)
     Cron.objects.update(next_tick_at="2026-01-01T00:00Z")
-    tick = ticker.tick
-
-    def torn() -> int:
-        with transaction.atomic():
-            made = tick()
-            socket.socket(fileno=os.dup(connection.connection.fileno())).shutdown(socket.SHUT_RDWR)
-        return made
-
     with monkeypatch.context() as torn_once:
-        torn_once.setattr(ticker, "tick", torn)
+        torn_once.setattr(ticker, "tick", torn(ticker.tick))
         broker.dequeue()
     assert "database.lost" in caplog.text
     assert "pusher.failed" not in caplog.text
     assert not Job.objects.exists()
     until(lambda: broker.dequeue() or Job.objects.exists(), 5)
+
+
+@postgresql
+def test_so_it_is_where_it_breaks_while_the_house_is_kept(broker, caplog, monkeypatch):
+    broker._begin()
+    for keeper in (Retention(), Audit()):
+        name = "step" if isinstance(keeper, Retention) else "_report"
+        monkeypatch.setattr(keeper, name, torn(getattr(keeper, name)))
+        with pytest.raises(DatabaseError):
+            keeper.turn() if isinstance(keeper, Retention) else keeper.run(broker.host)
+    assert "failed" not in caplog.text
+
+
+def torn(step):
+    """The same step in a transaction whose connection breaks right before its commit."""
+
+    def tear():
+        with transaction.atomic():
+            made = step()
+            socket.socket(fileno=os.dup(connection.connection.fileno())).shutdown(socket.SHUT_RDWR)
+        return made
+
+    return tear
