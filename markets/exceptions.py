@@ -7,7 +7,8 @@ MarketsError
     ├── Unreachable        no answer: connection, time limit, or the exchange is down (5xx)
     ├── RateLimited        it keeps saying 429
     ├── BadAnswer          an answer that cannot be read: not JSON, cut, too large, wrong shape
-    └── Refused            it read the request and said no
+    ├── Refused            it read the request and said no
+    └── NothingGathered    it answered nothing of what an analysis asked
 """
 
 from __future__ import annotations
@@ -74,3 +75,11 @@ class Refused(ExchangeError):
     def __init__(self, message: str, *, errno: int, said: str = "") -> None:
         super().__init__(message, said=said)
         self.errno = errno
+
+
+class NothingGathered(ExchangeError):
+    """The exchange answered nothing of what an analysis asked; `retry_after` is in seconds, where it said so."""
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after

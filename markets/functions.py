@@ -7,10 +7,13 @@ from datetime import datetime
 from typing import Any
 
 from markets import sync, writing
+from markets.analysis.functions import analyse_market, deep_scan
 from markets.exceptions import RateLimited, SyncFailed
 from markets.exchanges.rows import MarketRow
 from markets.results import Counts
 from scheduling import Retry, RetryAfter, action, context, mutation
+
+__all__ = ["analyse_market", "deep_scan", "sync_markets", "write_page"]
 
 SYNC_RETRY = Retry(initial_backoff=0.5, base=2, max_failures=3)
 

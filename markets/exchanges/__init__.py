@@ -61,6 +61,10 @@ class Quotes(Protocol):
 
 CATALOGUES: dict[str, Callable[[], Catalogue]] = {"opinion": OpinionClient}
 """The exchanges whose markets can be synced."""
+TAPES: dict[str, Callable[[], Tape]] = {}
+"""The exchanges whose trades can be synced."""
+QUOTES: dict[str, Callable[[], Quotes]] = {}
+"""The exchanges whose prices and order books can be asked for."""
 
 
 def catalogue(exchange: str) -> Catalogue:
@@ -68,3 +72,10 @@ def catalogue(exchange: str) -> Catalogue:
     if exchange not in CATALOGUES:
         raise UnknownExchange(f"no markets can be synced from {exchange!r}; known: {', '.join(sorted(CATALOGUES))}")
     return CATALOGUES[exchange]()
+
+
+def quotes(exchange: str) -> Quotes:
+    """A client for the prices of that exchange, as the settings describe it; raises UnknownExchange."""
+    if exchange not in QUOTES:
+        raise UnknownExchange(f"no prices can be asked for from {exchange!r}; known: {', '.join(sorted(QUOTES))}")
+    return QUOTES[exchange]()

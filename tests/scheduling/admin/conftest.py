@@ -22,7 +22,7 @@ DECLARED = (
 
 OPERATOR = (
     "cancel_job", "retry_job", "add_job", "run_cron", "pause_cron", "change_cron", "change_exchange", "change_pool",
-    "change_limit", "pause_work",
+    "change_limit", "pause_work", "change_market", "add_report",
 )  # fmt: skip
 
 
