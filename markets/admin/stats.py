@@ -79,10 +79,10 @@ class MarketStatsAdmin(BigTableAdmin):
 def drawn(exchange: str) -> dict[str, Any]:
     """The charts of the last 30 days, of one exchange or of all together: one query."""
     now = clock.now()
-    span = charts.Span(since=now - SHOWN, until=now)
-    rows = MarketStats.objects.filter(exchange=None if exchange == TOGETHER else exchange, computed_at__gte=span.since)
+    rows = MarketStats.objects.filter(exchange=None if exchange == TOGETHER else exchange, computed_at__gte=now - SHOWN)
     fields = ("computed_at", "total_volume", "active_markets", "average_price")
     found = list(rows.order_by("-computed_at").values_list(*fields)[:MOST])[::-1]
+    span = charts.Span(since=found[0][0] if found else now - SHOWN, until=now)
     series = [
         ("Volume so far", [(at, volume) for at, volume, _, _ in found], dollars),
         ("Active markets", [(at, Decimal(active)) for at, _, active, _ in found], lambda count: f"{count:,.0f}"),
