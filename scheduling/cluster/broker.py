@@ -212,7 +212,7 @@ class JobBroker(ORM):  # type: ignore[misc]
 
     def _interrupt(self) -> None:
         """Signal the workers whose running job has been canceled meanwhile."""
-        running = {slot.held: slot for slot in self.slots.live() if slot.held and slot.running}
+        running = {pair: slot for slot in self.slots.live() if slot.running and (pair := slot.held)}
         if not running or not self._cancels():
             return
         for pair in cancels.interrupted([job for job, _claim in running]):
@@ -241,7 +241,8 @@ class JobBroker(ORM):  # type: ignore[misc]
             slot.take_back(link.messages[-1].number)
             link.late = True
             _tell(slot)  # first: on SQLite it may hold the only lock
-            gone = transitions.give_back([pair for pair in link.pairs() if pair != slot.held])
+            own = slot.come_to()
+            gone = transitions.give_back([pair for pair in link.pairs() if pair not in own])
             for message in link.messages:
                 message.pairs = [pair for pair in message.pairs if pair not in gone]
         if self.queue.left:
