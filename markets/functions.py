@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from markets import sync, writing
-from markets.exceptions import RateLimited, SyncFailed
+from markets.exceptions import CircuitOpen, RateLimited, SyncFailed
 from markets.exchanges.rows import MarketRow
 from markets.results import Counts
 from scheduling import Retry, RetryAfter, action, context, mutation
@@ -25,8 +25,8 @@ def write_page(exchange: str, rows: Sequence[MarketRow], at: datetime) -> Counts
 def sync_markets(exchange: str | None = None) -> list[dict[str, Any]]:
     """Copy the markets of one exchange, or of all that are enabled; one result an exchange.
 
-    Where one fails the others still run, and then the error names it. Where all that went wrong is too many
-    requests, the next attempt waits as long as the exchange asked.
+    Where one fails the others still run, and then the error names it. Where all that failed is to be left alone
+    for a time, the next attempt waits for as long.
     """
     try:
         results = sync.sync_exchanges(
@@ -37,7 +37,7 @@ def sync_markets(exchange: str | None = None) -> list[dict[str, Any]]:
             write=write_page,
         )
     except SyncFailed as failure:
-        waits = [error.retry_after for error in failure.errors.values() if isinstance(error, RateLimited)]
+        waits = [error.retry_after for error in failure.errors.values() if isinstance(error, RateLimited | CircuitOpen)]
         if len(waits) == len(failure.errors):
             raise RetryAfter(max(waits), str(failure)) from failure
         raise

@@ -68,9 +68,9 @@ class Tally:
         self.unreadable.update(row.external_id for row in page.rejected)
 
     def walked(self, page: Page) -> None:
-        """Count the topics of a page of the listing. An empty page tells no total worth believing."""
+        """Count the topics of a page of the listing, as many as there are by what it says last."""
         self.topics += page.length
-        if page.length:
+        if page.total is not None:
             self.total = page.total
 
     @property
