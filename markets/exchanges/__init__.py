@@ -61,6 +61,10 @@ class Quotes(Protocol):
 
 CATALOGUES: dict[str, Callable[[], Catalogue]] = {"opinion": OpinionClient}
 """The exchanges whose markets can be synced."""
+TAPES: dict[str, Callable[[], Tape]] = {}
+"""The exchanges whose trades can be synced."""
+QUOTES: dict[str, Callable[[], Quotes]] = {}
+"""The exchanges whose prices and books can be asked for."""
 
 
 def catalogue(exchange: str) -> Catalogue:
@@ -68,3 +72,17 @@ def catalogue(exchange: str) -> Catalogue:
     if exchange not in CATALOGUES:
         raise UnknownExchange(f"no markets can be synced from {exchange!r}; known: {', '.join(sorted(CATALOGUES))}")
     return CATALOGUES[exchange]()
+
+
+def tape(exchange: str) -> Tape:
+    """A client for the trades of the exchange of that name; raises UnknownExchange."""
+    if exchange not in TAPES:
+        raise UnknownExchange(f"no trades can be synced from {exchange!r}; known: {', '.join(sorted(TAPES))}")
+    return TAPES[exchange]()
+
+
+def quotes(exchange: str) -> Quotes:
+    """A client for the prices of the exchange of that name; raises UnknownExchange."""
+    if exchange not in QUOTES:
+        raise UnknownExchange(f"no prices can be asked of {exchange!r}; known: {', '.join(sorted(QUOTES))}")
+    return QUOTES[exchange]()
