@@ -1,5 +1,6 @@
-"""The exchange's JSON: topics and markets as rows, money as decimal strings, absent as "" or 0."""
+"""Opinion's JSON: topics and markets as rows, money as decimal strings, absent as "" or 0."""
 
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
@@ -65,7 +66,7 @@ def topic_row(topic: Topic, at: int, *, detail: bool, children: tuple[Market, ..
         "volume7d": money(volume_of(topic, at, 7 * trading.DAY), topic.key),
         **_state(topic, at),
     }
-    if detail and topic.categorical and _says_created(topic):
+    if detail and topic.categorical and says_created(topic):
         row |= {"status": int(Status.CREATED), "statusEnum": "Created", "resolvedAt": 0}
     return row
 
@@ -85,7 +86,7 @@ def child_row(market: Market, at: int, *, detail: bool) -> Row:
     }
 
 
-def _says_created(topic: Topic) -> bool:
+def says_created(topic: Topic) -> bool:
     """Half of the categorical topics call themselves "Created" in their detail, whatever happens."""
     return noise.chance(0.5, topic.key, "says created")
 
@@ -158,7 +159,7 @@ def last_trade(market: Market, token: str, at: int) -> Row:
     trade = trading.trades(market, at)
     if not trade:
         return {"tokenId": token, "price": "0.0", "side": "", "size": "0", "timestamp": 0}
-    bought = noise.chance(0.5, market.key, trade, "side") == (token == market.yes_token)
+    bought = trading.buys_yes(market, trade) == (token == market.yes_token)
     kind = "limit" if noise.chance(0.7, market.key, trade, "kind") else "market"
     return {
         "tokenId": token,
@@ -190,7 +191,7 @@ def _levels(levels: tuple[trading.Level, ...]) -> list[Row]:
     return [{"price": plain(level.price), "size": plain(level.size)} for level in levels]
 
 
-def price_points(market: Market, token: str, points: list[tuple[int, int]]) -> list[Row]:
+def price_points(market: Market, token: str, points: Iterable[tuple[int, int]]) -> list[Row]:
     return [{"t": moment, "p": plain(_side_price(market, token, yes))} for moment, yes in points]
 
 
