@@ -122,7 +122,9 @@ def _compare_trades(found: Comparison, world: Counter[tuple[Any, ...]], span: tu
         if span[0] <= _micros(row["traded_at"]) <= span[1]:
             held[_of_database(row, found.exchange)] += 1
     found.trades = held.total()
-    found.differences += _told(held - world if found.exchange not in SAMPLED else _unknown(held, world), "not in the world")
+    found.differences += _told(
+        held - world if found.exchange not in SAMPLED else _unknown(held, world), "not in the world"
+    )
     if found.exchange not in SAMPLED:
         found.differences += _told(world - held, "not in the database")
 
@@ -151,7 +153,11 @@ def _key(market: str, side: str, outcome: str, price: Any, size: Any, moment: in
 
 
 def _micros(moment: datetime) -> int:
-    return round(moment.timestamp()) * MICRO if not moment.microsecond else int(moment.timestamp()) * MICRO + moment.microsecond
+    return (
+        round(moment.timestamp()) * MICRO
+        if not moment.microsecond
+        else int(moment.timestamp()) * MICRO + moment.microsecond
+    )
 
 
 def _name(key: tuple[str, str]) -> str:

@@ -91,7 +91,6 @@ class Handler(BaseHTTPRequestHandler):
             if answer.drip_seconds and self.server.closing.wait(answer.drip_seconds):
                 break
 
-
     def log_message(self, format: str, *args: object) -> None:
         """Say nothing: GET /control/state counts the requests."""
 

@@ -57,9 +57,7 @@ class Sites:
 
     def _kalshi(self, limits: dict[str, int]) -> Site:
         api = kalshi.Api(self.kalshi, self.kalshi_tape)
-        return Site(
-            exchange="kalshi", root=KALSHI, answers=api.answers, refuse=kalshi.refuse, rate=limits[KALSHI]
-        )
+        return Site(exchange="kalshi", root=KALSHI, answers=api.answers, refuse=kalshi.refuse, rate=limits[KALSHI])
 
 
 def _opinion(world: World, rate: int, replay: Path | None) -> Site:

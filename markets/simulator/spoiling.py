@@ -43,7 +43,9 @@ def _mistyped_result(result: Any) -> Any:
 
 def _changed(row: Row, change: Callable[[str, Any], Any], fields: re.Pattern[str] = AMOUNT) -> Row:
     """The row with the numbers in these fields changed; what is no number stays."""
-    return {name: change(name, value) if fields.search(name) and _is_number(value) else value for name, value in row.items()}
+    return {
+        name: change(name, value) if fields.search(name) and _is_number(value) else value for name, value in row.items()
+    }
 
 
 def _is_number(value: Any) -> bool:

@@ -25,9 +25,10 @@ def serve(exchange: Exchange, connection: WebSocket, query: str, closing: Event)
     if answer.dropped:
         return
     if answer.status != 200:
-        return connection.reject(answer.status, "the handshake is refused\n")
+        connection.reject(answer.status, "the handshake is refused\n")
+        return
     connection.accept()
-    return _tell(exchange, connection, closing)
+    _tell(exchange, connection, closing)
 
 
 def _tell(exchange: Exchange, connection: WebSocket, closing: Event) -> None:
@@ -43,8 +44,8 @@ def _tell(exchange: Exchange, connection: WebSocket, closing: Event) -> None:
             if not _send(exchange, connection, text, closing):
                 return
         if time.monotonic() - heard > SILENCE:
-            return connection.close(SILENT)
-    return connection.close(GOING_AWAY)
+            connection.close(SILENT)
+    connection.close(GOING_AWAY)
 
 
 def _send(exchange: Exchange, connection: WebSocket, text: str, closing: Event) -> bool:

@@ -63,7 +63,6 @@ class Market:
     def condition(self) -> str:
         return noise.hexadecimal(64, self.key, "condition")
 
-
     @property
     def life(self) -> int:
         """Seconds."""

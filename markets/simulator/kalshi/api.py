@@ -136,7 +136,11 @@ def _filter(query: Query, at: int) -> Callable[[Entry], bool]:
     events, series = query.several("event_ticker"), query.text("series_ticker")
     last = {"settled": at}
     bounds = [
-        (SPANS[name], query.number(f"min_{name}_ts", 0), min(query.number(f"max_{name}_ts", HIGHEST), last.get(name, HIGHEST)))
+        (
+            SPANS[name],
+            query.number(f"min_{name}_ts", 0),
+            min(query.number(f"max_{name}_ts", HIGHEST), last.get(name, HIGHEST)),
+        )
         for name in spans
     ]
 

@@ -7,7 +7,7 @@ from typing import Any
 from markets.simulator import noise, trading
 from markets.simulator.topics import Market, Status, Topic
 from markets.simulator.words import LABELS, LOCAL_LABEL
-from markets.simulator.world import REMEMBERED, volume_of
+from markets.simulator.world import volume_of
 
 Row = dict[str, Any]
 
@@ -15,6 +15,7 @@ CHAIN = "56"
 QUOTE_TOKEN = "0x51aB7e00000000000000000000000000000D0E51"  # noqa: S105
 EXCHANGE_CONTRACT = "0x51aB7e00000000000000000000000000000C0DE5"
 DECIMALS = 18
+FACTS_KEPT = 16_384  # rows
 
 
 def plain(thousandths: int) -> str:
@@ -118,7 +119,7 @@ def _market_row(market: Market, at: int, *, detail: bool) -> Row:
     }
 
 
-@lru_cache(REMEMBERED)
+@lru_cache(FACTS_KEPT)
 def _topic_facts(topic: Topic) -> Row:
     """What never changes in the row of a topic."""
     return _common_facts(topic) | {
@@ -135,7 +136,7 @@ def _topic_facts(topic: Topic) -> Row:
     }
 
 
-@lru_cache(REMEMBERED)
+@lru_cache(FACTS_KEPT)
 def _common_facts(thing: Topic | Market) -> Row:
     """What never changes in any row; some fields come and go with the version of the row."""
     key = thing.key

@@ -36,7 +36,9 @@ class Clob:
         end, step = query.number("endTs", at), 60 * query.number("fidelity", 1, low=1)
         if (min(end, at) - max(start, market.opened_at)) // step > MOST_POINTS:
             raise Unusable("the interval is too long for this fidelity")
-        return as_json({"history": rows.price_points(market, token, list(trading.history(market, at, step, start, end)))})
+        return as_json(
+            {"history": rows.price_points(market, token, list(trading.history(market, at, step, start, end)))}
+        )
 
     def _token(self, query: Query, name: str, at: int) -> tuple[str, Market]:
         token = query.required(name)

@@ -171,7 +171,9 @@ def _resolution(market: Market, at: int) -> Row:
 def trade_row(trade: Trade, maker: bool = False) -> Row:
     """A trade as the Data API shows it: the taker's side of it, or the maker's."""
     entry, market = trade.entry, trade.entry.market
-    wallet = noise.integer(0, WALLETS - 1, market.key, trade.number if maker else trade.group, "maker" if maker else "taker")
+    wallet = noise.integer(
+        0, WALLETS - 1, market.key, trade.number if maker else trade.group, "maker" if maker else "taker"
+    )
     outcome = 0 if trade.yes else 1
     unknown = noise.chance(0.02, market.key, trade.group, "no outcome")
     return {

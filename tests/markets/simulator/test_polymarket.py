@@ -200,7 +200,9 @@ class TestQuotes:
         assert (missing.status_code, "error" in missing.json()) == (404, True)
         assert clob.ask("/book").status_code == 400
 
-    def test_prices_over_time_are_the_oldest_first(self, exchange: RunningExchange, gamma: Client, clob: Client) -> None:
+    def test_prices_over_time_are_the_oldest_first(
+        self, exchange: RunningExchange, gamma: Client, clob: Client
+    ) -> None:
         row = gamma.json("/markets", order="volumeNum", ascending="false")[0]
         yes, no = json.loads(row["clobTokenIds"])
         span = {"startTs": exchange.now - 3_600, "endTs": exchange.now, "fidelity": 5}

@@ -193,7 +193,9 @@ class TestMixed:
         exchange.fault("mixed", chance=0)
         assert len(set(self.answers(exchange, 20))) == 1
 
-    @pytest.mark.parametrize("options", [{"chance": 2}, {"chance": "often"}, {"seed": -1}, {"to": 5}, {"megabytes": 1.5}])
+    @pytest.mark.parametrize(
+        "options", [{"chance": 2}, {"chance": "often"}, {"seed": -1}, {"to": 5}, {"megabytes": 1.5}]
+    )
     def test_nonsense(self, exchange: RunningExchange, options: dict[str, Any]) -> None:
         with pytest.raises(ValueError):
             exchange.fault("mixed", **options)

@@ -108,7 +108,9 @@ class TestTrades:
         messages = [json.dumps(message) for message in step(exchange, listener, 900)]
         assert len(set(messages)) == len(messages) > 3
 
-    def test_the_last_price_is_that_of_the_last_trade(self, exchange: RunningExchange, listener: ClientConnection) -> None:
+    def test_the_last_price_is_that_of_the_last_trade(
+        self, exchange: RunningExchange, listener: ClientConnection
+    ) -> None:
         import requests
 
         market = max((t.markets[0] for t in exchange.world.activated(exchange.now) if not t.categorical), key=_pace)

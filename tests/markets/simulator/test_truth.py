@@ -39,7 +39,10 @@ def test_opinion_lists_what_is_listed(exchange: RunningExchange) -> None:
     rows = [row for row in exchange.truth("opinion")[1:] if row["listed"]]
     assert {(row["kind"], row["external_id"]) for row in rows} == shown
     volumes = {(row["kind"], row["external_id"]): row["volume"] for row in rows}
-    assert all(volumes["categorical" if row["marketType"] else "binary", str(row["marketId"])] == row["volume"] for row in topics)
+    assert all(
+        volumes["categorical" if row["marketType"] else "binary", str(row["marketId"])] == row["volume"]
+        for row in topics
+    )
 
 
 def test_trades_of_opinion_are_those_of_its_last_prices(exchange: RunningExchange) -> None:
