@@ -92,7 +92,9 @@ class Exchange:
             query = Query(request.query, self.faults.shift(faults))
             answer = self.faults.spoil(faults, self._answer(site, endpoint, name, query))
         limited = {"ratelimit-limit": str(rate)} if site.key_rate else {}
-        return replace(answer, headers=answer.headers | limited, delay_seconds=answer.delay_seconds + waits)
+        return replace(
+            answer, headers=answer.headers | limited, delay_seconds=answer.delay_seconds + waits * site.queues
+        )
 
     def _answer(self, site: Site, endpoint: str, name: str, query: Query) -> Reply:
         try:
