@@ -21,7 +21,7 @@ from markets.models import Market, Position, WhaleTrade
 
 DAY = 86_400
 SHOWN = 20
-CENT = Decimal("0.01")
+PLACES = Decimal(1).scaleb(-18)  # as the database keeps them
 MICRO = 1_000_000
 SAMPLED = ("opinion",)
 """Of these the database sees some trades only: each has to be in the world, and not the other way round."""
@@ -79,18 +79,20 @@ def _lines(url: str, query: Row) -> Iterator[Row]:
 
 
 def _compare_markets(found: Comparison, world: dict[tuple[str, str], Row], now: int) -> None:
+    fields: list[str] = []
     for row in Market.objects.of(found.exchange).values("kind", "external_id", *FIELDS).iterator():
         key = row["kind"], row["external_id"]
         known = world.pop(key, None)
         if known:
             found.markets += 1
-            found.differences += _differences(row, known)
+            fields += _differences(row, known)
         elif row["closes_at"] and row["closes_at"].timestamp() <= now - DAY + 1:
             found.aged += 1
         else:
             found.differences.append(f"{_name(key)}: is in the database, and not in the world")
     missing = (key for key, row in world.items() if row["listed"])
     found.differences += [f"{_name(key)}: is not in the database" for key in missing]
+    found.differences += fields
 
 
 def _differences(row: Row, known: Row) -> Iterator[str]:
@@ -148,7 +150,7 @@ def _of_database(row: Row, exchange: str) -> tuple[Any, ...]:
 
 def _key(market: str, side: str, outcome: str, price: Any, size: Any, moment: int, exchange: str) -> tuple[Any, ...]:
     """What tells one trade from another in both; a sample says neither outcome nor moment for sure."""
-    exact = (market, side, f"{Decimal(price).normalize():f}", f"{Decimal(size).normalize():f}")
+    exact = (market, side, *(f"{Decimal(amount).quantize(PLACES).normalize():f}" for amount in (price, size)))
     return exact if exchange in SAMPLED else (*exact, outcome.casefold(), moment)
 
 

@@ -41,7 +41,8 @@ DEEP = 1_000_000
 
 
 def has_rows(answer: Reply) -> bool:
-    return answer.status == 200 and bool(spoiling.rows_of(json.loads(answer.body)))
+    """Whether it is a page of markets or trades, and not an empty one."""
+    return answer.status == 200 and spoiling.named(spoiling.rows_of(json.loads(answer.body)))
 
 
 def _on_rows(spoil: Callable[[list[Any], int], None]) -> Effect:

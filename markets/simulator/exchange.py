@@ -9,6 +9,7 @@ from typing import Any
 from markets.simulator.clock import Clock
 from markets.simulator.faults import Faults
 from markets.simulator.limits import PUBLIC_RATE, RateLimit
+from markets.simulator.pages import Pages
 from markets.simulator.query import Query
 from markets.simulator.reply import Refusal, Reply, gateway
 from markets.simulator.site import Site
@@ -66,6 +67,7 @@ class Exchange:
         self.sites = Sites(self.world, rate=options.rate, pace=options.trades_per_minute, replay=options.replay)
         self.limits = RateLimit()
         self.faults = Faults()
+        self._pages = Pages()
         self.key = options.key
         self._statuses: Counter[int] = Counter()
         self._paths: Counter[str] = Counter()
@@ -89,16 +91,26 @@ class Exchange:
             answer = gateway(404, "Not Found")
         else:
             faults = self.faults.on(site.exchange, request.path)
-            query = Query(request.query, self.faults.shift(faults))
-            answer = self.faults.spoil(faults, self._answer(site, endpoint, name, query))
+            shift = self.faults.shift(faults)
+            answer = self.faults.spoil(faults, self._answer(site, request, endpoint, name, shift))
         limited = {"ratelimit-limit": str(rate)} if site.key_rate else {}
-        return replace(answer, headers=answer.headers | limited, delay_seconds=answer.delay_seconds + waits)
+        return replace(
+            answer, headers=answer.headers | limited, delay_seconds=answer.delay_seconds + waits * site.queues
+        )
 
-    def _answer(self, site: Site, endpoint: str, name: str, query: Query) -> Reply:
+    def _answer(self, site: Site, request: Request, endpoint: str, name: str, shift: int) -> Reply:
+        """What the site says; while time stands still, what it said before."""
+        at, asked = self.clock.now(), (site.root, request.path, request.query, shift)
+        kept = self._pages.get(at, asked) if self.clock.frozen else None
+        if kept is not None:
+            return Reply(kept)
         try:
-            return site.answers[endpoint](name, query, self.clock.now())
+            answer = site.answers[endpoint](name, Query(request.query, shift), at)
         except Refusal as refusal:
             return site.refuse(refusal)
+        if self.clock.frozen:
+            self._pages.keep(at, asked, answer.body)
+        return answer
 
     def count(self, endpoint: str, status: int) -> None:
         """Count a request; the status of one that was dropped is 0."""

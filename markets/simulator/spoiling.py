@@ -23,6 +23,11 @@ def rows_of(content: Any) -> list[Any]:
     return next((inside[name] for name in LISTS if isinstance(inside.get(name), list)), [])
 
 
+def named(rows: list[Any]) -> bool:
+    """Whether these are markets or trades."""
+    return bool(rows) and isinstance(rows[0], dict) and any(name in rows[0] for name in IDS)
+
+
 def mistyped(content: Any) -> Any:
     """The same with its outermost types exchanged, below the envelope if it has one."""
     if isinstance(content, dict) and "errno" in content:

@@ -36,7 +36,7 @@ class Stream:
                 return ""
             change = {"SUBSCRIBE": self._listens.add, "UNSUBSCRIBE": self._listens.discard}[action]
             change(_subject(asked))
-        except (ValueError, TypeError, LookupError):
+        except (ValueError, TypeError, LookupError, RecursionError):
             return json.dumps({"msgType": "error", "message": "the message is not usable"})
         return ""
 

@@ -11,6 +11,7 @@ from django.core.management import CommandError, call_command
 
 from markets.models import Exchange, Market, Position, WhaleTrade
 from markets.simulator import RunningExchange
+from markets.simulator.comparing import PLACES
 from markets.sync import sync_exchange
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -30,17 +31,19 @@ def when(micros: int) -> datetime:
 
 
 def hold(exchange: RunningExchange, name: str, since: int) -> list[WhaleTrade]:
-    """Write the trades of the world as a sync would."""
+    """Write the trades of the world as a sync would: with as many places as are kept."""
     Exchange.objects.get_or_create(pk=name, defaults={"title": name})
     rows = [row for row in exchange.truth(name, since, "1000") if row["row"] == "trade"]
-    fields = ("side", "outcome", "price", "size", "usd")
+    amounts = ("price", "size", "usd")
     held = WhaleTrade.objects.bulk_create(
         WhaleTrade(
             exchange_id=name,
             market_key=row["market"],
             external_key=str(number),
             traded_at=when(row["traded_at"]),
-            **{field: row[field] for field in fields},
+            side=row["side"],
+            outcome=row["outcome"],
+            **{name: Decimal(row[name]).quantize(PLACES) for name in amounts},
         )
         for number, row in enumerate(rows)
     )

@@ -3,6 +3,7 @@
 import json
 import socket
 from collections.abc import Iterator
+from contextlib import ExitStack
 from decimal import Decimal
 from typing import Any
 
@@ -24,7 +25,7 @@ def exchange() -> Iterator[RunningExchange]:
 
 @pytest.fixture
 def listener(exchange: RunningExchange) -> Iterator[ClientConnection]:
-    with connect(f"{exchange.ws_url}?apikey={KEY}") as opened:
+    with connect(f"{exchange.ws_url}?apikey={KEY}", max_queue=None) as opened:
         yield opened
 
 
@@ -66,10 +67,11 @@ class TestHandshake:
             pass
 
     def test_the_server_ends_while_somebody_listens(self) -> None:
-        with running(topics=5, frozen=True, key=KEY) as exchange:
-            listener = connect(f"{exchange.ws_url}?apikey={KEY}")
-        with pytest.raises(ConnectionClosed):
-            listener.recv(WAIT)
+        with ExitStack() as stack:
+            with running(topics=5, frozen=True, key=KEY) as exchange:
+                listener = stack.enter_context(connect(f"{exchange.ws_url}?apikey={KEY}"))
+            with pytest.raises(ConnectionClosed):
+                listener.recv(WAIT)
 
 
 class TestTrades:

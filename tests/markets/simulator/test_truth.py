@@ -11,8 +11,8 @@ from markets.simulator import RunningExchange
 from tests.markets.simulator.client import Client
 
 
-def lines(exchange: RunningExchange, **query: Any) -> list[dict[str, Any]]:
-    answer = requests.get(f"{exchange.control_url}/world", params=query, timeout=10)
+def lines(running: RunningExchange, **query: Any) -> list[dict[str, Any]]:
+    answer = requests.get(f"{running.control_url}/world", params=query, timeout=10)
     assert answer.headers["Content-Type"] == "application/x-ndjson"
     return [json.loads(line) for line in answer.text.splitlines()]
 
