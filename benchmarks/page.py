@@ -28,6 +28,7 @@ HEADINGS = {
     "processes": "processes",
     "rows": "other rows",
     "grown_mb": "MB grown",
+    "grown_most_mb": "MB grown of one process at most",
     "wrong": "twice or lost",
     "cpu_ms_each": "CPU ms a job",
 }

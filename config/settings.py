@@ -158,3 +158,4 @@ POLYMARKET_CLOB_URL = env.str("POLYMARKET_CLOB_URL", default="https://clob.polym
 KALSHI_API_URL = env.str("KALSHI_API_URL", default="https://external-api.kalshi.com/trade-api/v2")
 WHALE_TRADE_MIN_USD = env.str("WHALE_TRADE_MIN_USD", default="1000")
 SYNC_MARKETS_EVERY = env.int("SYNC_MARKETS_EVERY", default=300)
+PRICE_REQUESTS = env.int("PRICE_REQUESTS", default=60)

@@ -13,6 +13,7 @@ KEYED_RATE = 15.0
 GAMMA_RATE, DATA_RATE, CLOB_RATE = 30.0, 20.0, 100.0
 KALSHI_RATE = 20.0
 SYNC_EVERY_SECONDS = 300
+PRICE_REQUESTS = 60
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,9 +93,19 @@ def sync_markets_every() -> timedelta:
     return timedelta(seconds=getattr(settings, "SYNC_MARKETS_EVERY", SYNC_EVERY_SECONDS))
 
 
+def markets_fresh_within() -> timedelta:
+    """Within what time a sync of markets is promised to succeed: three of its intervals, and at least a minute."""
+    return max(3 * sync_markets_every(), timedelta(minutes=1))
+
+
 def whale_trade_min_usd() -> Decimal:
     """What a trade is worth at least that is kept, in dollars (WHALE_TRADE_MIN_USD, 1,000 by default)."""
     return Decimal(settings.WHALE_TRADE_MIN_USD)
+
+
+def price_requests() -> int:
+    """How many prices one sync of an exchange asks for, each by a request (PRICE_REQUESTS, 60 by default)."""
+    return int(getattr(settings, "PRICE_REQUESTS", PRICE_REQUESTS))
 
 
 def _rate(name: str, default: float) -> float:

@@ -26,7 +26,7 @@ class Conf(BaseModel):
     notify: bool = True
     """PostgreSQL: whether a host that has nothing to do is woken by NOTIFY; else it looks each 0.2 seconds."""
     sqlite_poll_seconds: float = Field(default=0.02, gt=0, le=5)
-    """SQLite: seconds between two looks whether anybody has committed anything, of some microseconds each."""
+    """SQLite: how soon after a look a host looks again for others' commits; how often, where no file can be watched."""
     beat_seconds: float = Field(default=5, gt=0)
     """PostgreSQL: how often a host writes that it lives, in seconds."""
     host_dead_after: float = Field(default=20, ge=2)

@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from markets import conf
+from markets import conf, freshness
 from markets.admin import feeds
 from markets.exchanges import CATALOGUES
 from markets.exchanges import circuit as circuits
@@ -41,7 +41,7 @@ class ExchangeAdmin(VerbsAdmin, ReadOnlyAdmin):
         return request.user.has_perm("markets.change_exchange")
 
     def get_queryset(self, request: HttpRequest) -> Any:
-        return feeds.with_syncs(super().get_queryset(request))
+        return feeds.with_markets(freshness.with_logs(super().get_queryset(request)))
 
     def page(self, request: HttpRequest, obj: Any) -> dict[str, Any]:
         now = obj.looked_at
@@ -50,7 +50,7 @@ class ExchangeAdmin(VerbsAdmin, ReadOnlyAdmin):
             "exchange": obj,
             "key": self.key(obj),
             "markets_count": str(Bounded(obj.market_count)),
-            "synced": display.moment(obj.synced_at, now),
+            "synced": display.moment(obj.markets_synced_at, now),
             "logs": [(log, display.badge(log.state), display.moment(log.started_at, now)) for log in logs],
             "circuit": self.circuit(obj),
             "buttons": self.buttons(request, obj, *self._verbs(obj)),
@@ -116,15 +116,15 @@ class ExchangeAdmin(VerbsAdmin, ReadOnlyAdmin):
 
     @admin.display(description="Last success")
     def last_success(self, exchange: Any) -> SafeString | str:
-        return display.moment(exchange.synced_at, exchange.looked_at, "never")
+        return display.moment(exchange.markets_synced_at, exchange.looked_at, "never")
 
     @admin.display(description="Last sync")
     def last_sync(self, exchange: Any) -> SafeString | str:
-        if exchange.last_id is None:
+        if exchange.markets_last_id is None:
             return display.NOTHING
-        url = reverse("admin:markets_synclog_change", args=[exchange.last_id])
-        link = format_html('<a href="{}">{}</a>', url, display.badge(exchange.last_state))
-        return display.stacked(link, display.ago(exchange.last_at, exchange.looked_at))
+        url = reverse("admin:markets_synclog_change", args=[exchange.markets_last_id])
+        link = format_html('<a href="{}">{}</a>', url, display.badge(exchange.markets_last_state))
+        return display.stacked(link, display.ago(exchange.markets_last_at, exchange.looked_at))
 
     @admin.display(description="")
     def links(self, exchange: Exchange) -> SafeString:

@@ -50,7 +50,9 @@ def shares(one: Run) -> bool:
 
 def _together(runs: Sequence[Run]) -> int:
     """At most for SURE_FOR: nothing would tell that this process has been stopped meanwhile, and its claims lost."""
-    began = time.monotonic()
+    began, slot = time.monotonic(), slots.mine
+    assert slot is not None  # else nothing shares
+    slot.leave_unwritten(True)
     endings.open()
     try:
         for nth, one in enumerate(runs):
@@ -64,6 +66,7 @@ def _together(runs: Sequence[Run]) -> int:
                 one.broken(error)
     finally:
         endings.settle()
+        slot.leave_unwritten(False)
     return len(runs)
 
 

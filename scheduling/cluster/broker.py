@@ -113,10 +113,9 @@ class JobBroker(ORM):  # type: ignore[misc]
         self.wakeups.hear()
         said = self.queue.said
         due = [lane for lane in self.outlook.lanes() if lanes.served(lane.name, conf().pools)]
-        done = self._tick() if self.outlook.ticks else 0
         served = self._serve(due)
         self._stall.watch(not served and any(lane.name == "" for lane in due) and self.queue.idle() > 0)
-        done += served
+        done = served + (self._tick() if self.outlook.ticks else 0)  # while the workers run what was served
         if self.queue.idle() and (plain := self._plain_tasks()):
             return plain
         if done:
@@ -242,7 +241,8 @@ class JobBroker(ORM):  # type: ignore[misc]
             slot.take_back(link.messages[-1].number)
             link.late = True
             _tell(slot)  # first: on SQLite it may hold the only lock
-            gone = transitions.give_back([pair for pair in link.pairs() if pair != slot.held])
+            own = slot.come_to()
+            gone = transitions.give_back([pair for pair in link.pairs() if pair not in own])
             for message in link.messages:
                 message.pairs = [pair for pair in message.pairs if pair not in gone]
         if self.queue.left:

@@ -18,7 +18,7 @@ from scheduling.cluster.packets import send
 from scheduling.cluster.places import Pair
 from scheduling.cluster.slots import MOST_AT_ONCE
 
-QUICK = 0.05  # seconds that a message's jobs are to take together
+QUICK = 0.02  # seconds that a message's jobs are to take together: so long, or twice, may one wait behind others
 LATE = 0.5  # seconds after which what a worker has not come to is taken back, for others to run
 DONE = b"d"
 

@@ -62,8 +62,9 @@ class Phase(IntEnum):
     ENDED_AT,
     LOOP_ASKED_AT,
     LOOP_HEARD_AT,
-) = range(16)
-WIDTH = 16
+    UNWRITTEN,
+) = range(17)
+WIDTH = 17
 
 
 @dataclass(frozen=True)
@@ -133,6 +134,15 @@ class Slot:
         pairs, held = self.message.in_order(), self.held
         come_to = pairs[: pairs.index(held) + 1] if held in pairs else []
         return set(come_to[:-1] if self._get(PHASE) == Phase.HOLDS else come_to)
+
+    def leave_unwritten(self, yes: bool) -> None:
+        """Whether what has ended of its message may not be written yet, though its claims were the starts."""
+        self._set(UNWRITTEN, yes)
+
+    def come_to(self) -> set[Pair]:
+        """What of its message is not to be taken back: it is at it, or has run it and not written that."""
+        own = {self.held} if self.held else set()
+        return own | (self.begun() if self._get(UNWRITTEN) else set())
 
     def pairs(self) -> set[Pair]:
         """All that the worker has, in its main thread and its event loop."""

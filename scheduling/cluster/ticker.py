@@ -23,19 +23,19 @@ from scheduling.cluster.ticks import ON_TIME, Decision, Due, decide
 from scheduling.conf import conf
 from scheduling.exceptions import InvalidSchedule, NotFound
 from scheduling.models import Cron, State
-from scheduling.models.insert import NewJob, insert
+from scheduling.models.insert import NewJob, insert_new
 from scheduling.redaction import redact
 
 logger = logging.getLogger("scheduling")
 
-AT_ONCE = 200  # crons in one transaction: the first runs begin while the rest is still to be made
+AT_ONCE = 500  # crons in one transaction: the first runs begin while the rest is made, and few looks lie between
 
 COLUMNS = (
     "schedule_ptr_id, key, function, arguments, spec, timezone, overlap, catch_up, jitter, retry, timeout, priority, "
-    "paused, coalesce(anchor, NULL), coalesce(next_tick_at, NULL), coalesce(paused_until, NULL)"
-)  # as expressions SQLite gives times as text: one that is none then spoils only its own row
+    "paused, CAST(anchor AS text), CAST(next_tick_at AS text), CAST(paused_until AS text)"
+)  # times as text: one that is none then spoils only its own row, and the driver's own reading takes longer
 DUE = f"""
-SELECT {COLUMNS}, (SELECT {{now}}) FROM scheduling_cron
+SELECT {COLUMNS}, (SELECT CAST({{now}} AS text)) FROM scheduling_cron
 WHERE due_at <= (SELECT {{now}}) {{allowed}} AND NOT (
     catch_up = 'all' AND overlap <> 'allow' AND NOT paused AND next_tick_at < (SELECT {{late}}) AND (
         SELECT count(*) FROM scheduling_job AS job
@@ -131,7 +131,7 @@ def tick() -> int:
 def _tick(due: list[Due]) -> int:
     standing = _standing([cron.key for cron in due])
     decisions = [made for cron in due if (made := _decided(cron, standing[cron.key].runs))]
-    insert([decision.job for decision in decisions if decision.job], skip_duplicates=True)
+    insert_new([decision.job for decision in decisions if decision.job])
     if failpoints.on:
         failpoints.hit("tick.before_commit")
     _record_skipped([decision for decision in decisions if decision.skipped], standing)
@@ -244,7 +244,7 @@ def _record_skipped(decisions: list[Decision], standing: Mapping[str, Standing])
         connection = clock.database()
         with connection.cursor() as cursor:
             cursor.execute(COUNT_UP[connection.vendor], [jsontext.dumps(counts)])
-    insert(new, skip_duplicates=True)
+    insert_new(new)
 
 
 def _skipped(decision: Decision) -> NewJob:

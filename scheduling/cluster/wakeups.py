@@ -1,9 +1,10 @@
 """How the pusher waits where there is nothing to do, and how it is woken.
 
-On SQLite it asks each `sqlite_poll_seconds` whether anybody has committed anything. On PostgreSQL it listens: a
-host that has had nothing to do for a while says so in its row, and only then whoever schedules sends a NOTIFY, as
-transactions with one commit one at a time. It is never needed: a host looks by itself when the next job that it has
-seen is due, and at least each `poll_seconds`. Where none arrives, as behind a pooler that gives each transaction
+On SQLite the kernel tells it when the database was written, and it asks whether anybody has committed anything; where
+the kernel cannot tell, it asks each `sqlite_poll_seconds`. On PostgreSQL it listens: a host that has had nothing to do
+for a while says so in its row, and only then whoever schedules sends a NOTIFY, as transactions with one commit one at
+a time. It is never needed: a host looks by itself when the next job that it has seen is due, and at least each
+`poll_seconds`, or each second on SQLite. Where no notification arrives, as behind a pooler that gives each transaction
 another session, it says so once and looks more often.
 """
 
@@ -15,6 +16,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from scheduling import clock
+from scheduling.cluster.walwatch import WalWatch
 from scheduling.conf import conf
 from scheduling.models import Host
 from scheduling.models.insert import CHANNEL
@@ -27,6 +29,7 @@ logger = logging.getLogger("scheduling")
 SOON = 0.005  # seconds between two looks right after work
 RECENT = 0.1  # seconds for which it is so, and for which work must last before a host says that it is awake
 LONGEST = 1.0  # seconds between two looks on SQLite where nobody commits anything
+WRITING = 0.001  # seconds that a write takes at least until its commit can be seen; it asks after 1, 2, 4… ms
 DEAF = 0.2  # seconds between two looks where no notification arrives
 ANSWER = 1.0  # seconds within which a notification of our own must arrive
 
@@ -41,6 +44,7 @@ class Wakeups:
         self._raw: Any = None  # the driver's connection that listens
         self._heard = self._deaf = False
         self._version = 0  # of the SQLite file, before the last look
+        self._wal = WalWatch()
         self._trusts_at = 0.0  # when all will have been committed that was scheduled while it was awake
 
     def worked(self, host_id: int) -> None:
@@ -71,11 +75,26 @@ class Wakeups:
         if clock.database().vendor == "postgresql":
             queue.wait(seconds, [self._raw.fileno()] if self.asleep else [])
             return
-        end = time.monotonic() + seconds
+        self._wait_for_commit(queue, time.monotonic() + seconds)
+
+    def _wait_for_commit(self, queue: WorkQueue, end: float) -> None:
+        """SQLite: each wait begins with a pause of the usual length, so that looks are no more often than without it.
+
+        The log is watched before the version is asked: what is written after that is heard.
+        """
+        clock.database().ensure_connection()
+        self._wal.renew(clock.database().connection)
+        pause = self._usual()
         while (left := end - time.monotonic()) > 0:
-            look = SOON if self._recent() else conf().sqlite_poll_seconds
-            if queue.wait(min(left, look)) or _version() != self._version:
+            if queue.wait(min(left, pause)) or _version() != self._version:
                 return
+            pause = min(2 * pause, self._usual())
+            if quiet := self._wal.quiet():
+                queue.wait(end - time.monotonic(), quiet)
+                pause = WRITING
+
+    def _usual(self) -> float:
+        return SOON if self._recent() else conf().sqlite_poll_seconds
 
     def hear(self) -> None:
         """Take in what has arrived; the look that follows sees what it speaks of."""

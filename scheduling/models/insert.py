@@ -54,7 +54,7 @@ INSERT INTO scheduling_job (
 SELECT {names}, run_at, expires_at, state, CASE WHEN state IN ('canceled', 'skipped') THEN {now} END,
     key IS NOT NULL AND state <> 'canceled', {parent}, {now}, 0, 0, 0, ''
 FROM new WHERE true
-{conflict} RETURNING id, run_at, created_at, state{notify}
+{conflict} RETURNING {answer}{notify}
 """
 """`fate`: what a canceled job schedules is stored as canceled."""
 CHANNEL = "scheduling"
@@ -120,12 +120,23 @@ class Inserted(NamedTuple):
     state: str
 
 
+def insert_new(jobs: Sequence[NewJob]) -> None:
+    """Insert jobs in the caller's transaction, but those whose (cron, instant) is there already."""
+    _execute(jobs, answer="id", conflict="ON CONFLICT DO NOTHING")
+
+
 def insert(jobs: Sequence[NewJob], *, parent_id: int | None = None, skip_duplicates: bool = False) -> list[Inserted]:
     """Insert jobs in the caller's transaction and give what the database made of each, in order.
 
     `parent_id` is the job that schedules them. With `skip_duplicates`, a (cron, instant) or a held key that is
     there already is passed over, and not in the answer.
     """
+    conflict = "ON CONFLICT DO NOTHING" if skip_duplicates else ""
+    rows = _execute(jobs, answer="id, run_at, created_at, state", conflict=conflict, parent_id=parent_id)
+    return [_inserted(*row[:4]) for row in rows]
+
+
+def _execute(jobs: Sequence[NewJob], *, answer: str, conflict: str, parent_id: int | None = None) -> list[Any]:
     if not jobs:
         return []
     connection = clock.database()
@@ -136,16 +147,13 @@ def insert(jobs: Sequence[NewJob], *, parent_id: int | None = None, skip_duplica
         dialect |= {"run_at": "run_at", "expires_at": "expires_at"}
     notify = NOTIFY if connection.vendor == "postgresql" and conf().notify else ""
     statement = INSERT.format(
-        now=now,
-        notify=notify,
-        names=", ".join(COLUMNS),
-        conflict="ON CONFLICT DO NOTHING" if skip_duplicates else "",
-        **dialect,
+        now=now, notify=notify, names=", ".join(COLUMNS), conflict=conflict, answer=answer, **dialect
     )
     rows = jsontext.dumps([_row(job, bound=bound) for job in jobs])
     with statements.cursor() as cursor:
         cursor.execute(statement, [parent_id, rows, *now_params, parent_id, *now_params])
-        return [_inserted(*row[:4]) for row in cursor.fetchall()]
+        found: list[Any] = cursor.fetchall()
+    return found
 
 
 def _inserted(id: int, run_at: Any, created_at: Any, state: str) -> Inserted:

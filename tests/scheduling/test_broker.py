@@ -8,14 +8,16 @@ import socket
 import pytest
 from django.db import connection, transaction
 
-from scheduling import crons
-from scheduling.cluster import executor, ticker
+from scheduling import Call, crons, scheduler
+from scheduling.cluster import executor, links, ticker
 from scheduling.cluster.broker import JobBroker
+from scheduling.cluster.links import Link
 from scheduling.cluster.slots import Slots
 from scheduling.cluster.workqueue import WorkQueue
 from scheduling.models import Cron, Job
 from scheduling.testing.processes import until
 from tests.scheduling import work
+from tests.scheduling.claiming import take
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -26,6 +28,25 @@ def broker() -> JobBroker:
     made, slots = JobBroker(), Slots(1)
     made.attach(WorkQueue(executor.execute, slots), slots, os.getpid())
     return made
+
+
+def test_what_has_run_and_is_not_written_yet_is_not_taken_back_for_being_late(broker, monkeypatch):
+    """Others would run it again: of quick actions with a policy the ends are written in groups."""
+    monkeypatch.setattr(links, "LATE", 0)
+    broker._begin()
+    jobs = scheduler.bulk([Call(work.again, {"file": ""})] * 3)
+    claimed = take(broker.host, 3)
+    ours, _theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    slot, link = broker.slots.take(), Link(ours, 0)
+    broker.queue.links.append(link)
+    link.hand(1, "", claimed)
+    slot.receive(1, [(claim.id, claim.claim) for claim in claimed])
+    slot.leave_unwritten(True)
+    for claim in claimed[:2]:
+        slot.hold(claim.id, claim.claim)
+        slot.run(None)
+    broker._take_back_late()
+    assert [scheduler.status(job) for job in jobs] == ["in_progress", "in_progress", "pending"]
 
 
 @pytest.mark.skipif("connection.vendor != 'postgresql'", reason="needs a connection that can break")

@@ -45,6 +45,18 @@ def test_jobs_of_every_kind_run(cluster):
     assert [job.result for job in done] == [1 + n for n in range(20)] + list(range(20))
 
 
+def test_a_garbage_collection_in_a_worker_copies_nothing_of_what_the_processes_share(cluster):
+    cluster(modules=[WORK])
+    (done,) = ended(scheduler.now(work.collect))
+    assert done.result < 5  # MB; 25 where what was there before the fork is looked at
+
+
+def test_all_of_a_cluster_is_loaded_before_its_first_process_is_forked():
+    loaded = "import django, sys; django.setup(); import scheduling.cluster.main; print(*sys.modules)"
+    names = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True).stdout.split()
+    assert "scheduling.cluster.broker" in names
+
+
 def test_a_killed_action_is_failed_once_and_not_run_again(cluster, file):
     running = cluster(modules=[WORK])
     job = scheduler.now(work.once, {"file": file})

@@ -138,6 +138,16 @@ def test_after_a_pause_it_looks_which_claims_are_still_its_own(run):
     assert ran == [0, 1, 3]
 
 
+def test_what_has_begun_is_its_own_until_all_of_it_is_written(run):
+    def sees(n):
+        own.append(len(slots.mine.come_to()))
+
+    own = []
+    run([Call(policy(sees, "sees"), {"n": n}) for n in range(4)])
+    assert own == [1, 2, 3, 4]
+    assert not slots.mine.come_to()
+
+
 def test_so_it_does_where_it_was_handed_them_long_ago(run):
     ran, host = [], rescue.register(1, os.getpid())
     late = policy(lambda n: ran.append(n), "late")

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import random
+import subprocess
+import sys
 import time
+from collections.abc import Sequence
 
 import psycopg
 import pytest
@@ -10,14 +14,17 @@ from django.db import connection, transaction
 from django.test import override_settings
 
 from scheduling import Call, scheduler, testing
-from scheduling.cluster import rescue, wakeups
+from scheduling.cluster import rescue, wakeups, walwatch
+from scheduling.cluster.slots import Slots
 from scheduling.cluster.wakeups import Wakeups
+from scheduling.cluster.workqueue import WorkQueue
 from scheduling.models import Host
 from scheduling.models.insert import CHANNEL
 from scheduling.testing.processes import until
 from tests.scheduling import work
 
 postgresql = pytest.mark.skipif(connection.vendor != "postgresql", reason="NOTIFY is PostgreSQL's")
+sqlite = pytest.mark.skipif(connection.vendor != "sqlite", reason="the log is SQLite's")
 committing = pytest.mark.django_db(transaction=True)
 
 
@@ -32,6 +39,45 @@ def elsewhere(transactional_db):
     with psycopg.connect(**connection.get_connection_params() | {"cursor_factory": None}, autocommit=True) as other:
         other.execute(f"LISTEN {CHANNEL}")
         yield other
+
+
+class Queue(WorkQueue):
+    """It counts how often the host wakes."""
+
+    def __init__(self):
+        super().__init__(lambda *_: None, Slots(1, 0))
+        self.waits = 0
+
+    def wait(self, seconds: float, also: Sequence[int] = ()) -> bool:
+        self.waits += 1
+        return super().wait(seconds, also)
+
+
+@pytest.fixture
+def queue(transactional_db):
+    return Queue()
+
+
+def committed_in(seconds):
+    """Another process that commits then, and tells when it has."""
+    script = f"""
+import sqlite3, time
+database = sqlite3.connect({str(connection.settings_dict["NAME"])!r}, isolation_level=None, timeout=30)
+time.sleep({seconds})
+database.execute("PRAGMA user_version = {random.randrange(1 << 30)}")
+print(time.monotonic(), flush=True)
+time.sleep(1)
+"""
+    return subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+
+
+def lateness(sleep, queue, seconds=0.6):
+    """How long after another process's commit a host that sleeps was woken."""
+    with committed_in(seconds) as other:
+        sleep.hear()
+        sleep.wait(queue, 5)
+        woken = time.monotonic()
+        return woken - float(other.communicate()[0])
 
 
 def heard(session):
@@ -90,6 +136,47 @@ def test_where_no_notification_arrives_it_says_so_once_and_looks_more_often(host
     time.sleep(wakeups.RECENT)
     assert [sleep.patience(host.pk) for _ in range(3)] == [wakeups.DEAF] * 3
     assert caplog.text.count("notify.deaf") == 1
+
+
+@sqlite
+@override_settings(SCHEDULING={"sqlite_poll_seconds": 0.5})
+def test_a_commit_of_another_process_wakes_a_host_at_once_and_the_poll_is_not_waited_for(queue):
+    sleep = Wakeups()
+    assert lateness(sleep, queue) < 0.1
+    assert queue.waits < 20
+
+
+@sqlite
+@override_settings(SCHEDULING={"sqlite_poll_seconds": 0.05})
+def test_where_no_file_can_be_watched_it_asks_at_each_poll(queue, monkeypatch):
+    def refuse(**_options):
+        raise OSError("Too many open files")
+
+    monkeypatch.setattr(walwatch, "INotify", refuse)
+    assert lateness(Wakeups(), queue) < 0.2
+    assert queue.waits > 10
+
+
+@sqlite
+def test_a_host_that_nobody_writes_for_wakes_a_few_times_a_second(queue):
+    sleep = Wakeups()
+    sleep.hear()
+    sleep.wait(queue, 0.2)
+    queue.waits = 0
+    sleep.hear()
+    sleep.wait(queue, 1)
+    assert queue.waits <= 3
+
+
+@sqlite
+def test_writes_of_its_own_keep_a_host_awake_for_a_moment_only(queue):
+    sleep = Wakeups()
+    sleep.hear()
+    rescue.register(1, 1)
+    sleep.wait(queue, 0.5)
+    began, queue.waits = time.monotonic(), 0
+    sleep.wait(queue, 1)
+    assert time.monotonic() - began > 0.9 and queue.waits <= 3
 
 
 @pytest.mark.processes
