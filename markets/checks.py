@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -41,3 +42,23 @@ def check_interval(**_: Any) -> list[CheckMessage]:
     if conf.sync_markets_every().total_seconds() >= 1:
         return []
     return [Error("SYNC_MARKETS_EVERY is below 1 second.", hint="Write 300 for 5 minutes.", id="markets.E003")]
+
+
+@register
+def check_least_trade(**_: Any) -> list[CheckMessage]:
+    """WHALE_TRADE_MIN_USD is an amount."""
+    try:
+        amount = conf.whale_trade_min_usd()
+    except ArithmeticError:
+        amount = Decimal("NaN")
+    if amount.is_finite() and amount >= 0:
+        return []
+    return [Error("WHALE_TRADE_MIN_USD is no amount of dollars.", hint="Write 1000.", id="markets.E006")]
+
+
+@register
+def check_price_requests(**_: Any) -> list[CheckMessage]:
+    """PRICE_REQUESTS is a budget."""
+    if conf.price_requests() >= 0:
+        return []
+    return [Error("PRICE_REQUESTS is below 0.", hint="Write 60, or 0 to ask for none.", id="markets.E007")]

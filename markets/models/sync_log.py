@@ -13,6 +13,7 @@ from markets.models.exchange import Exchange
 
 ABANDONED_AFTER = timedelta(minutes=10)
 PROCESS_ENDED = "its process ended"
+TIMEOUT = "timeout"
 
 
 class SyncLogQuerySet(models.QuerySet["SyncLog"]):
@@ -63,6 +64,9 @@ class SyncLog(models.Model):
     rejected = models.PositiveIntegerField(default=0)
     requests = models.PositiveIntegerField(default=0)
     error = models.TextField(blank=True, help_text="For operators: it may hold what the exchange said.")
+    missed = models.TextField(
+        blank=True, help_text="Why some of what it was to read may be missing; empty: nothing is."
+    )
     rejected_rows = models.JSONField(default=list, blank=True, help_text="The first ones, cut and cleaned.")
 
     objects = SyncLogQuerySet.as_manager()

@@ -3,7 +3,7 @@
 import pytest
 
 from markets import conf
-from markets.checks import check_exchanges, check_interval, check_opinion
+from markets.checks import check_exchanges, check_interval, check_least_trade, check_opinion, check_price_requests
 from markets.models import Exchange
 from markets.setup import add_exchanges
 
@@ -13,7 +13,8 @@ def ids(messages):
 
 
 def test_the_defaults_pass():
-    assert ids([*check_exchanges(), *check_opinion(), *check_interval()]) == []
+    checks = (check_exchanges, check_opinion, check_interval, check_least_trade, check_price_requests)
+    assert [message for check in checks for message in check()] == []
 
 
 def test_an_unknown_exchange(settings):
@@ -38,6 +39,17 @@ def test_a_key_in_the_clear(settings):
 def test_an_interval_that_cannot_be_kept(settings):
     settings.SYNC_MARKETS_EVERY = 0
     assert ids(check_interval()) == ["markets.E003"]
+
+
+@pytest.mark.parametrize("amount", ["much", "-1", "NaN", "Infinity", ""])
+def test_an_amount_that_is_none(settings, amount):
+    settings.WHALE_TRADE_MIN_USD = amount
+    assert ids(check_least_trade()) == ["markets.E006"]
+
+
+def test_a_budget_below_nothing(settings):
+    settings.PRICE_REQUESTS = -1
+    assert ids(check_price_requests()) == ["markets.E007"]
 
 
 def test_the_rate_follows_the_key(settings):

@@ -57,8 +57,8 @@ class TestLimit:
 
     def test_windows_of_a_second(self) -> None:
         moment = [100.0]
-        limit = RateLimit(2, clock=lambda: moment[0])
-        assert [limit.admit("a", keyed=False) for _ in range(3)] == [True, True, False]
-        assert limit.admit("b", keyed=False)
+        limit = RateLimit(clock=lambda: moment[0])
+        assert [limit.wait("a", 2) for _ in range(3)] == [0, 0, 1]
+        assert limit.wait("b", 2) == 0
         moment[0] = 101.0
-        assert limit.admit("a", keyed=False)
+        assert limit.wait("a", 2) == 0
