@@ -6,25 +6,30 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
+from markets import backfill as backfilling
 from markets import cleanup as cleaning
 from markets import freshness, stats, sync, timeouts, trades, writing
 from markets.analysis.functions import analyse_market, deep_scan
-from markets.exceptions import CircuitOpen, RateLimited, SyncFailed
+from markets.exceptions import CircuitOpen, RateLimited, SyncFailed, UnknownExchange
 from markets.exchanges.rows import MarketRow
 from markets.models import SyncLog
 from markets.results import Counts, SyncResult
-from scheduling import Retry, RetryAfter, action, context, mutation
+from scheduling import Permanent, Retry, RetryAfter, action, context, mutation, pools
 
 __all__ = [
-    "analyse_market", "cleanup", "compute_stats", "deep_scan", "sync_markets", "sync_whale_trades", "watch_timeouts",
-    "write_page",
+    "analyse_market", "backfill_trades", "cleanup", "compute_stats", "deep_scan", "sync_markets", "sync_whale_trades",
+    "watch_timeouts", "write_page",
 ]  # fmt: skip
 
 SYNC_RETRY = Retry(initial_backoff=0.5, base=2, max_failures=3)
 TRADES_RETRY = Retry(initial_backoff=0.25, base=2, max_failures=3)
+BACKFILL_RETRY = Retry(initial_backoff=10, base=2, max_failures=5)
 CLEANUP_RETRY = Retry(initial_backoff=60, base=2, max_failures=2)
 MARKETS_TIMEOUT = timeouts.TIME[SyncLog.Feed.MARKETS]
 TRADES_TIMEOUT = timeouts.TIME[SyncLog.Feed.TRADES]
+BACKFILLS = "trade_backfills"
+
+pools.define(BACKFILLS, 1)
 
 
 @mutation(name="markets.write_page")
@@ -50,6 +55,29 @@ def sync_whale_trades(exchange: str | None = None) -> list[dict[str, Any]]:
     Where one fails the others still run, as with markets.
     """
     return _results(trades.sync_all_trades, exchange)
+
+
+@action(
+    name="markets.backfill_trades",
+    retry=BACKFILL_RETRY,
+    timeout=timeouts.TIME[SyncLog.Feed.BACKFILL],
+    pool=BACKFILLS,
+)
+def backfill_trades(exchange: str, since: datetime, until: datetime) -> dict[str, Any]:
+    """Read the trades of an exchange between two times again, at most 31 days, and keep those that were not there.
+
+    Where the regular syncs have got to does not change. A time or an exchange that cannot be had fails at once.
+    """
+    try:
+        result = backfilling.backfill(
+            exchange, since=since, until=until,
+            job_id=context.job_id, attempt=context.attempt or 1, progress=context.progress,
+        )  # fmt: skip
+    except (RateLimited, CircuitOpen) as error:
+        raise RetryAfter(error.retry_after, str(error)) from error
+    except (ValueError, UnknownExchange) as error:
+        raise Permanent(str(error)) from error
+    return result.as_json()
 
 
 @mutation(name="markets.compute_stats")

@@ -11,7 +11,11 @@ from markets.models.sync_log import PROCESS_ENDED, TIMEOUT
 from scheduling import clock, scheduler
 from scheduling.models import Job, State
 
-TIME = {SyncLog.Feed.MARKETS: timedelta(minutes=5), SyncLog.Feed.TRADES: timedelta(seconds=45)}
+TIME = {
+    SyncLog.Feed.MARKETS: timedelta(minutes=5),
+    SyncLog.Feed.TRADES: timedelta(seconds=45),
+    SyncLog.Feed.BACKFILL: timedelta(hours=1),
+}
 """How long one sync of one exchange may take."""
 
 

@@ -13,29 +13,26 @@ from django.utils.safestring import SafeString
 
 from markets import conf, freshness
 from markets.admin import feeds
-from markets.exchanges import CATALOGUES
+from markets.admin.exchange_verbs import ExchangeVerbs
 from markets.exchanges import circuit as circuits
-from markets.functions import sync_markets
 from markets.models import Exchange, SyncLog
-from scheduling import scheduler
 from scheduling.admin import display
-from scheduling.admin.base import ReadOnlyAdmin, VerbsAdmin
+from scheduling.admin.base import ReadOnlyAdmin
 from scheduling.admin.paging import Bounded
-from scheduling.conf import conf as scheduling_conf
 
 KEYS = {"opinion": lambda: bool(conf.opinion().key)}
 SYNCS = 10  # that an exchange's page shows
 
 
 @admin.register(Exchange)
-class ExchangeAdmin(VerbsAdmin, ReadOnlyAdmin):
+class ExchangeAdmin(ExchangeVerbs, ReadOnlyAdmin):
     """Only `enabled` is changed here; exchanges are added by the setting EXCHANGES."""
 
     fields = ("enabled",)
     change_form_template = "admin/markets/exchange/page.html"
     list_display = ("title", "switched_on", "circuit", "key", "markets", "last_success", "last_sync", "links")
-    actions = ("sync_now", "close_circuit")
-    verbs = {"sync_now": "Sync now", "close_circuit": "Close the circuit"}
+    actions = (*ExchangeVerbs.actions, "close_circuit")
+    verbs = ExchangeVerbs.verbs | {"close_circuit": "Close the circuit"}
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return request.user.has_perm("markets.change_exchange")
@@ -53,22 +50,8 @@ class ExchangeAdmin(VerbsAdmin, ReadOnlyAdmin):
             "synced": display.moment(obj.markets_synced_at, now),
             "logs": [(log, display.badge(log.state), display.moment(log.started_at, now)) for log in logs],
             "circuit": self.circuit(obj),
-            "buttons": self.buttons(request, obj, *self._verbs(obj)),
+            "buttons": self.for_exchange(request, obj),
         }
-
-    @admin.action(permissions=["change"], description="Sync selected exchanges now")
-    def sync_now(self, request: HttpRequest, queryset: Any) -> None:
-        """Schedule a sync of each that is switched on and can be synced."""
-        for exchange in queryset:
-            refused = self._refused(exchange)
-            if refused:
-                self.message_user(request, f"{exchange}: {refused}.", messages.WARNING)
-                continue
-            with transaction.atomic(using=scheduling_conf().database):
-                job = scheduler.now(sync_markets, {"exchange": exchange.pk})
-                self.log_change(request, exchange, f"Sync scheduled as #{job.pk}.")
-            url = reverse("admin:scheduling_job_change", args=[job.pk])
-            self.message_user(request, format_html('{} is synced by job <a href="{}">#{}</a>.', exchange, url, job.pk))
 
     @admin.action(permissions=["change"], description="Close the circuits of selected exchanges")
     def close_circuit(self, request: HttpRequest, queryset: Any) -> None:
@@ -80,14 +63,6 @@ class ExchangeAdmin(VerbsAdmin, ReadOnlyAdmin):
                     self.log_change(request, exchange, f"Circuit closed after {exchange.failures} failures.")
             words = "is asked again from now on" if closed else "had no failure to forget"
             self.message_user(request, f"{exchange} {words}.", messages.SUCCESS if closed else messages.WARNING)
-
-    def _verbs(self, exchange: Exchange) -> list[str]:
-        return ["sync_now", "close_circuit"] if exchange.failures or exchange.closed_until else ["sync_now"]
-
-    def _refused(self, exchange: Exchange) -> str:
-        if exchange.pk not in CATALOGUES:
-            return "its markets cannot be synced yet"
-        return "" if exchange.enabled else "it is switched off"
 
     @admin.display(description="On")
     def switched_on(self, exchange: Exchange) -> SafeString:

@@ -49,6 +49,7 @@ class SyncLog(models.Model):
     class Feed(models.TextChoices):
         MARKETS = "markets", "Markets"
         TRADES = "trades", "Trades"
+        BACKFILL = "backfill", "Trades of the past"
 
     exchange = models.ForeignKey(Exchange, on_delete=models.PROTECT, related_name="sync_logs", db_index=False)
     feed = models.CharField(max_length=8, choices=Feed.choices, default=Feed.MARKETS)
@@ -73,7 +74,7 @@ class SyncLog(models.Model):
 
     class Meta:
         constraints = [
-            models.CheckConstraint(condition=Q(feed__in=["markets", "trades"]), name="sync_feed"),
+            models.CheckConstraint(condition=Q(feed__in=["markets", "trades", "backfill"]), name="sync_feed"),
             models.CheckConstraint(
                 condition=Q(state="running", finished_at__isnull=True)
                 | Q(state__in=["success", "failed"], finished_at__isnull=False),
