@@ -212,7 +212,7 @@ class JobBroker(ORM):  # type: ignore[misc]
 
     def _interrupt(self) -> None:
         """Signal the workers whose running job has been canceled meanwhile."""
-        running = {slot.held: slot for slot in self.slots.live() if slot.held and slot.running}
+        running = {pair: slot for slot in self.slots.live() if slot.running and (pair := slot.held)}
         if not running or not self._cancels():
             return
         for pair in cancels.interrupted([job for job, _claim in running]):

@@ -49,6 +49,19 @@ def test_what_has_run_and_is_not_written_yet_is_not_taken_back_for_being_late(br
     assert [scheduler.status(job) for job in jobs] == ["in_progress", "in_progress", "pending"]
 
 
+def test_a_worker_that_ends_its_job_while_it_is_looked_at_disturbs_nobody(broker, monkeypatch):
+    class Ending:
+        """A slot that says what it holds once."""
+
+        running = True
+        says = iter([(1, 1), None])
+        held = property(lambda self: next(self.says))
+
+    broker._begin()
+    monkeypatch.setattr(broker.slots, "live", lambda: [Ending()])
+    broker._interrupt()
+
+
 @pytest.mark.skipif("connection.vendor != 'postgresql'", reason="needs a connection that can break")
 def test_a_connection_that_breaks_at_a_commit_is_an_outage_and_no_failure_of_ours(broker, caplog, monkeypatch):
     """Django opens another at once, which works: only the driver's old connection tells that it was lost."""
