@@ -8,7 +8,7 @@ from typing import Any
 
 from markets import cleanup as cleaning
 from markets import freshness, stats, sync, timeouts, trades, writing
-from markets.exceptions import RateLimited, SyncFailed
+from markets.exceptions import CircuitOpen, RateLimited, SyncFailed
 from markets.exchanges.rows import MarketRow
 from markets.models import SyncLog
 from markets.results import Counts, SyncResult
@@ -31,8 +31,8 @@ def write_page(exchange: str, rows: Sequence[MarketRow], at: datetime) -> Counts
 def sync_markets(exchange: str | None = None) -> list[dict[str, Any]]:
     """Copy the markets of one exchange, or of all that are enabled; one result an exchange.
 
-    Where one fails the others still run, and then the error names it. Where all that went wrong is too many
-    requests, the next attempt waits as long as the exchange asked.
+    Where one fails the others still run, and then the error names it. Where all that failed is to be left alone
+    for a time, the next attempt waits for as long.
     """
     return _results(sync.sync_exchanges, exchange, write=write_page)
 
@@ -71,7 +71,7 @@ def _results(run: Callable[..., list[SyncResult]], exchange: str | None, **optio
             exchange, job_id=context.job_id, attempt=context.attempt or 1, progress=context.progress, **options
         )
     except SyncFailed as failure:
-        waits = [error.retry_after for error in failure.errors.values() if isinstance(error, RateLimited)]
+        waits = [error.retry_after for error in failure.errors.values() if isinstance(error, RateLimited | CircuitOpen)]
         if len(waits) == len(failure.errors):
             raise RetryAfter(max(waits), str(failure)) from failure
         raise

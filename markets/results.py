@@ -90,9 +90,9 @@ class Tally:
             self.missed[slice.missed] = None
 
     def walked(self, page: Page) -> None:
-        """Count the topics of a page of the listing. An empty page tells no total worth believing."""
+        """Count the topics of a page of the listing, as many as there are by what it says last."""
         self.topics += page.length
-        if page.length:
+        if page.total is not None:
             self.total = page.total
 
     @property

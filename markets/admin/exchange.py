@@ -14,6 +14,7 @@ from django.utils.safestring import SafeString
 from markets import conf, freshness
 from markets.admin import feeds
 from markets.exchanges import CATALOGUES
+from markets.exchanges import circuit as circuits
 from markets.functions import sync_markets
 from markets.models import Exchange, SyncLog
 from scheduling import scheduler
@@ -32,9 +33,9 @@ class ExchangeAdmin(VerbsAdmin, ReadOnlyAdmin):
 
     fields = ("enabled",)
     change_form_template = "admin/markets/exchange/page.html"
-    list_display = ("title", "switched_on", "key", "markets", "last_success", "last_sync", "links")
-    actions = ("sync_now",)
-    verbs = {"sync_now": "Sync now"}
+    list_display = ("title", "switched_on", "circuit", "key", "markets", "last_success", "last_sync", "links")
+    actions = ("sync_now", "close_circuit")
+    verbs = {"sync_now": "Sync now", "close_circuit": "Close the circuit"}
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return request.user.has_perm("markets.change_exchange")
@@ -51,7 +52,8 @@ class ExchangeAdmin(VerbsAdmin, ReadOnlyAdmin):
             "markets_count": str(Bounded(obj.market_count)),
             "synced": display.moment(obj.markets_synced_at, now),
             "logs": [(log, display.badge(log.state), display.moment(log.started_at, now)) for log in logs],
-            "buttons": self.buttons(request, obj, "sync_now"),
+            "circuit": self.circuit(obj),
+            "buttons": self.buttons(request, obj, *self._verbs(obj)),
         }
 
     @admin.action(permissions=["change"], description="Sync selected exchanges now")
@@ -68,6 +70,20 @@ class ExchangeAdmin(VerbsAdmin, ReadOnlyAdmin):
             url = reverse("admin:scheduling_job_change", args=[job.pk])
             self.message_user(request, format_html('{} is synced by job <a href="{}">#{}</a>.', exchange, url, job.pk))
 
+    @admin.action(permissions=["change"], description="Close the circuits of selected exchanges")
+    def close_circuit(self, request: HttpRequest, queryset: Any) -> None:
+        """Let each be asked again at once, whatever failed and however long it asked to be left alone."""
+        for exchange in queryset:
+            with transaction.atomic():
+                closed = circuits.close(exchange.pk)
+                if closed:
+                    self.log_change(request, exchange, f"Circuit closed after {exchange.failures} failures.")
+            words = "is asked again from now on" if closed else "had no failure to forget"
+            self.message_user(request, f"{exchange} {words}.", messages.SUCCESS if closed else messages.WARNING)
+
+    def _verbs(self, exchange: Exchange) -> list[str]:
+        return ["sync_now", "close_circuit"] if exchange.failures or exchange.closed_until else ["sync_now"]
+
     def _refused(self, exchange: Exchange) -> str:
         if exchange.pk not in CATALOGUES:
             return "its markets cannot be synced yet"
@@ -76,6 +92,17 @@ class ExchangeAdmin(VerbsAdmin, ReadOnlyAdmin):
     @admin.display(description="On")
     def switched_on(self, exchange: Exchange) -> SafeString:
         return display.badge("active", "on") if exchange.enabled else display.badge("off", "off")
+
+    @admin.display(description="Circuit")
+    def circuit(self, exchange: Any) -> SafeString:
+        until, now = exchange.closed_until, exchange.looked_at
+        state = circuits.state(exchange, now)
+        if state == "half-open":
+            return display.badge("late", "half-open")
+        if until is None or until <= now:
+            return display.badge("active", "closed")
+        shown = display.badge("failed", "open") if state == "open" else display.badge("paused", "asked to wait")
+        return display.stacked(shown, display.ago(until, now))
 
     @admin.display(description="Key")
     def key(self, exchange: Exchange) -> str:

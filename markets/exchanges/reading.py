@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from decimal import Decimal
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -12,9 +10,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from markets.exceptions import BadAnswer
 from markets.exchanges.cleaning import clean, clean_json
 from markets.exchanges.rows import Rejected
-from markets.exchanges.wire import Answer
 
-MAX_REASON, MAX_RAW, MAX_SAID, MAX_DIGITS = 300, 500, 500, 400
+MAX_REASON, MAX_RAW, MAX_SAID = 300, 500, 500
 _P = TypeVar("_P", bound=BaseModel)
 
 
@@ -22,23 +19,6 @@ class Payload(BaseModel):
     """What an exchange sent; what is unknown here is ignored."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
-
-
-def payload(answer: Answer, *, secrets: Sequence[str] = ()) -> Any:
-    """The JSON of an answer; BadAnswer where it is none."""
-    try:
-        return decode(answer.body)
-    except ValueError as error:
-        said = clean(answer.body[:2000].decode("utf-8", "replace"), most=MAX_SAID, secrets=secrets)
-        raise BadAnswer(f"GET {answer.path}: the answer is not JSON", said=said) from error
-
-
-def decode(body: bytes) -> Any:
-    """The JSON of a body, with numbers that lose nothing; ValueError where it is none."""
-    try:
-        return json.loads(body, parse_float=Decimal, parse_int=_whole, parse_constant=str)
-    except RecursionError:
-        raise ValueError("nested too deep") from None
 
 
 def read(model: type[_P], payload: Any, path: str) -> _P:
@@ -66,8 +46,3 @@ def rejected(entry: Any, reason: str, *, name: str, secrets: Sequence[str] = ())
         reason=clean(reason, most=MAX_REASON, secrets=secrets),
         raw=clean_json(entry, most=MAX_RAW, secrets=secrets),
     )
-
-
-def _whole(digits: str) -> int | str:
-    """Python refuses to read whole numbers of over 4,300 digits; such a field is wrong, not its page."""
-    return int(digits) if len(digits) <= MAX_DIGITS else digits
