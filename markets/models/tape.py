@@ -24,8 +24,9 @@ COLUMNS = SAME | {"key": "text", "market": "text"}
 STORED_AS = ("price", "size", "usd", "traded_at")
 
 # The market that an exchange names so in its trades. No two of one exchange should have one condition id.
+# id + 0: else PostgreSQL takes the first market in order of ids that has it, and so reads all where none has.
 NAMED = """COALESCE(
-    (SELECT min(id) FROM markets_market WHERE exchange_id = %(exchange)s AND condition_id = {name}),
+    (SELECT min(id + 0) FROM markets_market WHERE exchange_id = %(exchange)s AND condition_id = {name}),
     (SELECT id FROM markets_market WHERE exchange_id = %(exchange)s AND kind = 'binary' AND external_id = {name})
 )"""
 
@@ -44,18 +45,15 @@ INSERT INTO markets_position (exchange_id, until) VALUES (%(exchange)s, %(until)
 ON CONFLICT (exchange_id) DO UPDATE SET until = EXCLUDED.until WHERE markets_position.until < EXCLUDED.until
 """
 
+# By lookups alone: where the database has not looked at the table yet, it would join all trades with all keys.
 TIE = """
 UPDATE markets_whaletrade SET market_id = found.market_id
 FROM (
-    SELECT trade.id, named.market_id FROM markets_whaletrade AS trade JOIN (
-        SELECT market_key, {named} AS market_id FROM (
-            SELECT DISTINCT market_key FROM markets_whaletrade WHERE exchange_id = %(exchange)s AND market_id IS NULL
-        ) AS untied
-    ) AS named ON named.market_key = trade.market_key
-    WHERE trade.exchange_id = %(exchange)s AND trade.market_id IS NULL AND named.market_id IS NOT NULL
-    ORDER BY trade.id {row_lock}
+    SELECT id AS trade_id, {named} AS market_id FROM markets_whaletrade AS trade
+    WHERE exchange_id = %(exchange)s AND market_id IS NULL AND {named} IS NOT NULL
+    ORDER BY id {row_lock}
 ) AS found
-WHERE markets_whaletrade.id = found.id AND markets_whaletrade.market_id IS NULL
+WHERE id = trade_id
 """
 ROW_LOCK = {"postgresql": "FOR UPDATE OF trade", "sqlite": ""}  # SQLite has one writer at a time
 
@@ -86,7 +84,7 @@ def move(*, exchange: str, until: datetime) -> bool:
 def tie(exchange: str) -> int:
     """Give those trades their market that had none, where it is known by now; gives how many."""
     vendor = connections[router.db_for_write(WhaleTrade)].vendor
-    statement = TIE.format(named=NAMED.format(name="market_key"), row_lock=ROW_LOCK[vendor])
+    statement = TIE.format(named=NAMED.format(name="trade.market_key"), row_lock=ROW_LOCK[vendor])
     return _execute(statement, {"exchange": exchange})
 
 

@@ -20,8 +20,7 @@ TOGETHER = 4
 SHARED = 0.25  # of the fours
 LARGE = 0.03
 WALLETS = 5_000
-BLOCK = 512
-BLOCKS_KEPT = 256
+KEPT = 65_536  # trades that are at hand
 REACH = 400_000  # trades that a search looks back
 
 
@@ -54,7 +53,7 @@ class Tape:
         self.pace = pace
         self.step = step
         self._key = (venue.world.seed, venue.name, "tape")
-        self._block = lru_cache(BLOCKS_KEPT)(self._built)
+        self._build = lru_cache(KEPT)(self._built)
 
     def count(self, moment: int) -> int:
         """How many trades there were up to that moment (microseconds)."""
@@ -66,7 +65,7 @@ class Tape:
 
     def trade(self, number: int) -> Trade:
         """The trade of this number, from 1."""
-        return self._block(number // BLOCK)[number % BLOCK]
+        return self._build(number)
 
     def back(self, newest: int, oldest: int = 1, least: float = 0) -> Iterator[Trade]:
         """From one trade back to another, only those of at least so many dollars."""
@@ -86,10 +85,7 @@ class Tape:
         low, high = (100_000, 20_000_000) if noise.chance(LARGE, *key, "large") else (100, 90_000)
         return int(noise.log_between(low, high, *key, "value"))
 
-    def _built(self, block: int) -> tuple[Trade, ...]:
-        return tuple(self._trade(number) for number in range(block * BLOCK, (block + 1) * BLOCK))
-
-    def _trade(self, number: int) -> Trade:
+    def _built(self, number: int) -> Trade:
         group = (number - 1) // TOGETHER
         shared = self._shared(group)
         first = group * TOGETHER + 1 if shared else number

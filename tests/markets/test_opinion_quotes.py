@@ -45,7 +45,7 @@ def quotes(reading):
 
 
 def test_what_was_last_paid_for_each(quotes):
-    opinion, server = quotes(last("0.25"), last("0.123456789012345678"))
+    opinion, server = quotes(lambda path: last("0.25" if path.endswith("=71") else "0.123456789012345678"))
     one, two = market(1), market(2)
     assert list(opinion.prices([one, two])) == [
         (one, Price(at=AT, price=Decimal("0.25"))),
@@ -58,7 +58,7 @@ def test_what_was_last_paid_for_each(quotes):
 
 @pytest.mark.parametrize("reply", [NEVER, UNKNOWN], ids=["never traded", "not known"])
 def test_what_was_never_traded_or_is_not_known_has_no_price(quotes, reply):
-    opinion, _ = quotes(reply, last())
+    opinion, _ = quotes(lambda path: reply if path.endswith("=71") else last())
     assert [market.external_id for market, _ in opinion.prices([market(1), market(2)])] == ["2"]
 
 

@@ -1,6 +1,7 @@
 """The sync of trades: what it writes, from when on it reads, and what it keeps of itself."""
 
 import threading
+import time
 from datetime import timedelta
 from decimal import Decimal
 
@@ -176,6 +177,15 @@ def test_trades_of_a_market_that_comes_later_are_tied_then_by_one_statement():
     assert len([query for query in captured.captured_queries if "UPDATE" in query["sql"]]) == 1
     assert tied() == {"trade-1": "Question 1", "trade-2": "Question 2", "trade-3": "Question 2", "trade-4": None}
     assert tie("opinion") == 0
+
+
+def test_tying_takes_a_lookup_a_trade_even_where_the_database_knows_nothing_of_the_tables():
+    markets(*(row(number) for number in range(10_000)))
+    write([trade(number, market=str(number)) for number in range(10_000)])
+    WhaleTrade.objects.update(market=None)
+    began = time.monotonic()
+    assert tie("opinion") == 10_000
+    assert time.monotonic() - began < 5  # all trades joined with all keys: 25 s
 
 
 def test_a_sync_of_markets_ties_what_came_before(following):

@@ -1,7 +1,8 @@
 """Kalshi's endpoints below /trade-api/v2.
 
 What the documentation does not say is on the unfriendly side: `max_ts` is exact to the microsecond, no status
-word lists what is inactive, and a cursor that is not ours is refused.
+word lists what is inactive, and a cursor that is not ours is refused. UNVERIFIED, as no answer of theirs was
+recorded: order books and candlesticks.
 """
 
 import base64

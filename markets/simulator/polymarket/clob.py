@@ -1,4 +1,8 @@
-"""Polymarket's CLOB API: order books, and prices over time."""
+"""Polymarket's CLOB API: order books, and prices over time.
+
+UNVERIFIED: it follows the exchange's documentation, of whose answers none was recorded. How long an interval may
+be for its fidelity is our choice.
+"""
 
 from markets.simulator import trading
 from markets.simulator.polymarket import rows

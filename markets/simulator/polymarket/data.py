@@ -1,4 +1,7 @@
-"""Polymarket's Data API: the trades of everybody, the newest first."""
+"""Polymarket's Data API: the trades of everybody, the newest first.
+
+UNVERIFIED: `start` and `end`, which newer clients send.
+"""
 
 from collections.abc import Callable, Iterator
 from itertools import islice

@@ -1,5 +1,7 @@
 """Keys and limits."""
 
+import time
+
 import pytest
 import requests
 
@@ -54,6 +56,18 @@ class TestLimit:
         answers = [client.ask("/label") for _ in range(40)]
         assert {answer.status_code for answer in answers} == {200}
         assert "ratelimit-limit" not in answers[0].headers
+
+    def test_kalshi_refuses_what_is_too_much(self) -> None:
+        with running(topics=5, frozen=True) as exchange, Client(exchange.kalshi_url) as client:
+            answers = [client.ask("/markets", limit=1) for _ in range(100)]
+        refused = [answer for answer in answers if answer.status_code == 429]
+        assert refused and refused[0].headers["Retry-After"] == "1"
+
+    def test_polymarket_lets_it_wait(self) -> None:
+        began = time.monotonic()
+        with running(topics=5, frozen=True) as exchange, Client(exchange.gamma_url) as client:
+            assert {client.ask("/markets", limit=1).status_code for _ in range(45)} == {200}
+        assert time.monotonic() - began >= 0.9
 
     def test_windows_of_a_second(self) -> None:
         moment = [100.0]

@@ -1,6 +1,9 @@
 """Pages that are kept while time stands still."""
 
+import pytest
+
 from markets.simulator import RunningExchange
+from markets.simulator.kalshi import rows
 from markets.simulator.pages import Pages
 from tests.markets.simulator.client import Client
 
@@ -18,6 +21,13 @@ def test_what_has_no_room_is_not_kept() -> None:
     pages.keep(5, "a", b"aaaa")
     pages.keep(5, "b", bytes(range(256)))
     assert (pages.get(5, "a"), pages.get(5, "b")) == (b"aaaa", None)
+
+
+def test_a_page_is_built_once(exchange: RunningExchange, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Client(exchange.kalshi_url) as client:
+        first = client.json("/markets", limit=5)
+        monkeypatch.setattr(rows, "market_row", None)
+        assert client.json("/markets", limit=5) == first
 
 
 def test_a_step_is_seen_at_once_and_a_fault_spoils_what_was_kept(exchange: RunningExchange) -> None:
