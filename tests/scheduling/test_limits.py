@@ -21,7 +21,8 @@ EMPTY = Taken(True, None)
 
 
 @pytest.fixture(autouse=True)
-def _nothing_defined_at_start(monkeypatch):
+def _nothing_defined_at_start(monkeypatch, db):
+    Limit.objects.all().delete()
     monkeypatch.setattr(limits, "_at_start", {})
     monkeypatch.setattr(limits, "_unwritten", set())
 
