@@ -7,14 +7,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from django.utils import timezone
-
 from markets.exceptions import BadAnswer, Refused
 from markets.exchanges import Catalogue
 from markets.exchanges.rows import Key, Rejected
 from markets.models import Market
 from markets.results import Tally
 from markets.writing import close_gone
+from scheduling import clock
 
 if TYPE_CHECKING:
     from markets.sync import Write
@@ -37,9 +36,9 @@ def _reread_one(client: Catalogue, tally: Tally, write: Write, key: Key) -> None
     try:
         page = client.market(kind, external_id)
     except (Refused, BadAnswer) as error:
-        tally.rejected.append(Rejected(external_id=external_id, reason=error.for_operators(), raw=""))
+        tally.reject(Rejected(external_id=external_id, reason=error.for_operators(), raw=""))
         return
-    at = timezone.now()
+    at = clock.now()
     if page is None:
         tally.counts += close_gone(exchange=tally.exchange, kind=kind, external_id=external_id, at=at)
         return

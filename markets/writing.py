@@ -23,8 +23,8 @@ KEPT = ("parent", "closes_at", "condition_id")
 def write_page(*, exchange: str, rows: Sequence[MarketRow], at: datetime) -> Counts:
     """Write the rows of one page in one transaction, and only those that are new or changed.
 
-    An unchanged page costs one read; another one at most two statements more, however many rows it has. Where
-    a row comes twice, its last form counts.
+    An unchanged page costs one read; another one at most two statements more, however many rows it has. What is
+    watched keeps the price that its row says, in one more. Where a row comes twice, its last form counts.
     """
     wanted = {row.key: row for row in rows}
     if not wanted:
@@ -34,7 +34,19 @@ def write_page(*, exchange: str, rows: Sequence[MarketRow], at: datetime) -> Cou
         created = [row for key, row in wanted.items() if key not in there]
         changed = [row for key, row in wanted.items() if key in there and _differs(row, there[key])]
         upsert(exchange=exchange, rows=created + changed, at=at)
+        _keep_prices([(there[key]["pk"], row.price) for key, row in wanted.items() if _is_watched(there.get(key))], at)
     return Counts(created=len(created), updated=len(changed), unchanged=len(wanted) - len(created) - len(changed))
+
+
+def _is_watched(there: dict[str, Any] | None) -> bool:
+    return there is not None and there["watched"]
+
+
+def _keep_prices(prices: Sequence[tuple[int, Decimal | None]], at: datetime) -> None:
+    """Keep what markets cost at this moment."""
+    known = [PriceSnapshot(market_id=market, price=price, at=at) for market, price in prices if price is not None]
+    if known:
+        PriceSnapshot.objects.bulk_create(known, ignore_conflicts=True)
 
 
 def record_price(*, market: Market, price: Decimal, at: datetime) -> bool:
@@ -55,12 +67,14 @@ def _there(exchange: str, wanted: dict[Key, MarketRow]) -> dict[Key, dict[str, A
     kinds, external_ids = (sorted({key[place] for key in wanted}) for place in (0, 1))
     # Both columns by themselves: an OR of kinds, each with its ids, makes SQLite read all of the exchange.
     found = Market.objects.of(exchange).filter(kind__in=kinds, external_id__in=external_ids)
-    fields = ("kind", "external_id", "parent__external_id", "labels", *COMPARED)
+    fields = ("pk", "kind", "external_id", "parent__external_id", "labels", "last_price", "watched", *COMPARED)
     return {(row["kind"], row["external_id"]): row for row in found.values(*fields)}
 
 
 def _differs(row: MarketRow, there: dict[str, Any]) -> bool:
     if list(row.labels) != there["labels"] or (row.parent and row.parent != there["parent__external_id"]):
+        return True
+    if row.price is not None and row.price != there["last_price"]:
         return True
     return any(
         value != there[name] for name in COMPARED if (value := getattr(row, name)) is not None or name not in KEPT

@@ -6,7 +6,6 @@ from decimal import Decimal
 import pytest
 
 from markets.exceptions import BadAnswer, Refused
-from markets.exchanges import reading
 from markets.exchanges.opinion import parsing
 from tests.markets.rows import binary_entry, child_entry, envelope, topic_entry
 
@@ -109,19 +108,6 @@ def test_fields_come_and_go_with_versions():
 def test_volumes_are_exact(given, amount):
     volume = only(binary_entry(volume=given)).volume
     assert volume == Decimal(amount) and not volume.is_signed()
-
-
-def test_numbers_in_json_lose_nothing():
-    body = b'{"volume": 0.123456789012345678, "bad": NaN, "huge": ' + b"9" * 5000 + b"}"
-    decoded = reading.decode(body)
-    assert decoded["volume"] == Decimal("0.123456789012345678")
-    assert decoded["bad"] == "NaN" and decoded["huge"] == "9" * 5000
-
-
-@pytest.mark.parametrize("body", [b"<html>", b"", b"[" * 100_000, b'{"a": "\xff"}', b'{"a": 1'])
-def test_what_is_not_json_is_a_value_error(body):
-    with pytest.raises(ValueError):
-        reading.decode(body)
 
 
 @pytest.mark.parametrize(

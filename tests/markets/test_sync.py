@@ -3,8 +3,8 @@
 import pytest
 from django.db import connection, transaction
 
-from markets import sync
 from markets.exceptions import SyncFailed, UnknownExchange, Unreachable
+from markets.exchanges.wire import Wire
 from markets.models import Exchange, Market, SyncLog
 from markets.sync import sync_exchange, sync_exchanges
 from markets.writing import write_page
@@ -156,13 +156,13 @@ def test_a_stopped_sync_closes_its_log(following):
 def test_nothing_is_fetched_inside_a_transaction(following, monkeypatch):
     following(topics=40)
     inside = []
-    page = sync.catalogue("opinion").__class__.page
+    send = Wire._launch
 
-    def look(self, number):
+    def look(self, request, threads):
         inside.append(connection.in_atomic_block)
-        return page(self, number)
+        return send(self, request, threads)
 
-    monkeypatch.setattr("markets.exchanges.opinion.client.OpinionClient.page", look)
+    monkeypatch.setattr(Wire, "_launch", look)
 
     def write(**options):
         with transaction.atomic():
