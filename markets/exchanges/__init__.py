@@ -9,9 +9,15 @@ from typing import Protocol, TypeVar
 
 from markets.exceptions import UnknownExchange
 from markets.exchanges.circuit import Circuit
+from markets.exchanges.kalshi.client import KalshiClient
+from markets.exchanges.kalshi.quotes import KalshiQuotes
+from markets.exchanges.kalshi.trades import KalshiTape
 from markets.exchanges.opinion.client import OpinionClient
 from markets.exchanges.opinion.quotes import OpinionQuotes
 from markets.exchanges.opinion.trades import OpinionTape
+from markets.exchanges.polymarket.client import PolymarketClient
+from markets.exchanges.polymarket.quotes import PolymarketQuotes
+from markets.exchanges.polymarket.trades import PolymarketTape
 from markets.exchanges.rows import Book, Kind, Page, Price, Slice
 from markets.exchanges.wire import Wire
 from markets.models import Market
@@ -62,11 +68,23 @@ class Quotes(Protocol):
         """Let the connections go."""
 
 
-CATALOGUES: dict[str, Callable[[], Catalogue]] = {"opinion": OpinionClient}
+CATALOGUES: dict[str, Callable[[], Catalogue]] = {
+    "opinion": OpinionClient,
+    "polymarket": PolymarketClient,
+    "kalshi": KalshiClient,
+}
 """The exchanges whose markets can be synced."""
-TAPES: dict[str, Callable[[], Tape]] = {"opinion": OpinionTape}
+TAPES: dict[str, Callable[[], Tape]] = {
+    "opinion": OpinionTape,
+    "polymarket": PolymarketTape,
+    "kalshi": KalshiTape,
+}
 """The exchanges whose trades can be synced."""
-QUOTES: dict[str, Callable[[], Quotes]] = {"opinion": OpinionQuotes}
+QUOTES: dict[str, Callable[[], Quotes]] = {
+    "opinion": OpinionQuotes,
+    "polymarket": PolymarketQuotes,
+    "kalshi": KalshiQuotes,
+}
 """The exchanges whose prices and books can be asked for."""
 _Client = TypeVar("_Client", Catalogue, Tape, Quotes)
 

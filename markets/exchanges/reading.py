@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -13,6 +13,9 @@ from markets.exchanges.rows import Rejected
 
 MAX_REASON, MAX_RAW, MAX_SAID = 300, 500, 500
 _P = TypeVar("_P", bound=BaseModel)
+_R = TypeVar("_R")
+Sorted = tuple[tuple[_R, ...], tuple[Rejected, ...]]
+"""What could be read, and what could not."""
 
 
 class Payload(BaseModel):
@@ -27,6 +30,19 @@ def read(model: type[_P], payload: Any, path: str) -> _P:
         return model.model_validate(payload)
     except ValidationError as error:
         raise BadAnswer(f"GET {path}: not the shape that was expected ({first(error)})") from error
+
+
+def each(entries: Iterable[Any], make: Callable[[Any], _R], *, name: str) -> Sorted[_R]:
+    """What `make` reads of each entry. One for which it raises ValueError is rejected by itself."""
+    rows: list[_R] = []
+    bad: list[Rejected] = []
+    for entry in entries:
+        try:
+            rows.append(make(entry))
+        except ValueError as error:
+            reason = first(error) if isinstance(error, ValidationError) else str(error)
+            bad.append(rejected(entry, reason, name=name))
+    return tuple(rows), tuple(bad)
 
 
 def first(error: ValidationError) -> str:
