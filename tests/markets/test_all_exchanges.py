@@ -1,0 +1,67 @@
+"""Markets, trades and prices of all three exchanges, against a simulated world that moves on by the minute."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import pytest
+
+from markets.models import Exchange, Market, PriceSnapshot, SyncLog, WhaleTrade
+from markets.simulator.comparing import compare
+from markets.sync import sync_exchanges
+from markets.trades import sync_all_trades
+from scheduling import testing
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+NAMES = ("kalshi", "opinion", "polymarket")
+RATES = ("OPINION_RATE", "POLYMARKET_GAMMA_RATE", "POLYMARKET_DATA_RATE", "POLYMARKET_CLOB_RATE", "KALSHI_RATE")
+LEAST = Decimal(1000)
+
+
+@pytest.fixture
+def exchange(following, settings):
+    exchange = following(topics=40, trades_per_minute=200)
+    for name, root in exchange.roots.items():
+        setattr(settings, name, root)
+    for name in RATES:
+        setattr(settings, name, 0)
+    settings.WHALE_TRADE_MIN_USD = str(LEAST)
+    for name in NAMES:
+        Exchange.objects.get_or_create(id=name, defaults={"title": name})
+    return exchange
+
+
+def differences(exchange):
+    compared = [compare(exchange.control_url, name, least=LEAST) for name in NAMES]
+    return [line for comparison in compared for line in comparison.differences]
+
+
+def test_the_database_follows_the_world_of_all_three(exchange):
+    with testing.clock(start=datetime.fromtimestamp(exchange.now, UTC)) as clock:
+        for _ in range(3):
+            markets, trades = sync_exchanges(), sync_all_trades()
+            assert {one.exchange for one in markets} == {one.exchange for one in trades} == set(NAMES)
+            assert not any(one.rejected for one in (*markets, *trades))
+            assert differences(exchange) == []
+            exchange.step(60)
+            clock.jump(60)
+    for name in ("kalshi", "polymarket"):
+        trades = WhaleTrade.objects.of(name)
+        assert trades.exclude(market=None).exists() and not trades.filter(sampled=True).exists()
+    assert not SyncLog.objects.exclude(state="success").exists()
+
+
+def test_what_is_watched_has_prices_over_time_at_each(exchange):
+    with testing.clock(start=datetime.fromtimestamp(exchange.now, UTC)) as clock:
+        sync_exchanges()
+        for name in NAMES:
+            last = Market.objects.of(name).open().filter(kind="binary", parent=None).latest("closes_at")
+            Market.objects.filter(pk=last.pk).update(watched=True)
+        for _ in range(2):
+            exchange.step(600)
+            clock.jump(600)
+            sync_exchanges()
+    found = PriceSnapshot.objects.values_list("market__exchange", flat=True)
+    assert {name: found.filter(market__exchange=name).count() for name in NAMES} == dict.fromkeys(NAMES, 2)
