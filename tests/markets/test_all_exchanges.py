@@ -1,4 +1,4 @@
-"""Markets, trades and prices of all three exchanges, against a simulated world that moves on by the minute."""
+"""Markets and trades of all three exchanges, against a simulated world that moves on by the minute."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from markets.models import Exchange, Market, PriceSnapshot, SyncLog, WhaleTrade
+from markets.models import Exchange, SyncLog, WhaleTrade
 from markets.simulator.comparing import compare
 from markets.sync import sync_exchanges
 from markets.trades import sync_all_trades
@@ -51,17 +51,3 @@ def test_the_database_follows_the_world_of_all_three(exchange):
         trades = WhaleTrade.objects.of(name)
         assert trades.exclude(market=None).exists() and not trades.filter(sampled=True).exists()
     assert not SyncLog.objects.exclude(state="success").exists()
-
-
-def test_what_is_watched_has_prices_over_time_at_each(exchange):
-    with testing.clock(start=datetime.fromtimestamp(exchange.now, UTC)) as clock:
-        sync_exchanges()
-        for name in NAMES:
-            last = Market.objects.of(name).open().filter(kind="binary", parent=None).latest("closes_at")
-            Market.objects.filter(pk=last.pk).update(watched=True)
-        for _ in range(2):
-            exchange.step(600)
-            clock.jump(600)
-            sync_exchanges()
-    found = PriceSnapshot.objects.values_list("market__exchange", flat=True)
-    assert {name: found.filter(market__exchange=name).count() for name in NAMES} == dict.fromkeys(NAMES, 2)
