@@ -25,6 +25,8 @@ SYNC_RETRY = Retry(initial_backoff=0.5, base=2, max_failures=3)
 TRADES_RETRY = Retry(initial_backoff=0.25, base=2, max_failures=3)
 BACKFILL_RETRY = Retry(initial_backoff=10, base=2, max_failures=5)
 CLEANUP_RETRY = Retry(initial_backoff=60, base=2, max_failures=2)
+WORTH_WAITING = 10.0
+"""Seconds that the syncs of all exchanges wait for one that is to be left alone."""
 MARKETS_TIMEOUT = timeouts.TIME[SyncLog.Feed.MARKETS]
 TRADES_TIMEOUT = timeouts.TIME[SyncLog.Feed.TRADES]
 BACKFILLS = "trade_backfills"
@@ -99,14 +101,19 @@ def watch_timeouts() -> dict[str, int]:
 
 
 def _results(run: Callable[..., list[SyncResult]], exchange: str | None, **options: Any) -> list[dict[str, Any]]:
-    """What a sync gives, as JSON; RetryAfter where all that failed was asked to wait."""
+    """What a sync gives, as JSON; RetryAfter where all that failed is to be left alone for a time.
+
+    For longer than that is worth while the others are well: then Permanent, and the next tick tries it again.
+    """
     try:
         results = run(
             exchange, job_id=context.job_id, attempt=context.attempt or 1, progress=context.progress, **options
         )
     except SyncFailed as failure:
         waits = [error.retry_after for error in failure.errors.values() if isinstance(error, RateLimited | CircuitOpen)]
-        if len(waits) == len(failure.errors):
-            raise RetryAfter(max(waits), str(failure)) from failure
-        raise
+        if len(waits) < len(failure.errors):
+            raise
+        if failure.results and min(waits) > WORTH_WAITING:
+            raise Permanent(str(failure)) from failure
+        raise RetryAfter(min(waits), str(failure)) from failure
     return [result.as_json() for result in results]

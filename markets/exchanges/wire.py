@@ -10,6 +10,7 @@ caller's thread, to which the database connection belongs.
 
 from __future__ import annotations
 
+import re
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -31,6 +32,8 @@ PATIENCE = 5.0
 """Seconds that are slept in place. Who has to wait for longer is told when to come back."""
 TRIES = 4
 """How often one request is sent where it is answered with 429, and how often a token is asked for."""
+PAGE = re.compile("html|xml", re.IGNORECASE)
+"""What no API's answer is called, whatever is in it. Other types are not looked at: JSON goes by many names."""
 _SAID = 500
 
 
@@ -216,6 +219,8 @@ class Wire:
         if reply.status != 200:
             raise _refusal(flight.request, reply, self._said(reply))
         try:
+            if PAGE.search(reply.headers.get("Content-Type", "")):
+                raise ValueError("it is called a page")
             return Answer(path=flight.request.path, payload=decode(reply.body))
         except ValueError as error:
             kind = clean(reply.headers.get("Content-Type", "of no type"), most=60, secrets=self.secrets)

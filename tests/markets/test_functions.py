@@ -6,11 +6,11 @@ import pytest
 
 from markets import conf
 from markets.crons import crons
-from markets.exceptions import SyncFailed
+from markets.exceptions import CircuitOpen, RateLimited, SyncFailed
 from markets.exchanges import TAPES
 from markets.exchanges.rows import Slice
 from markets.functions import sync_markets, sync_whale_trades, write_page
-from markets.models import Market, SyncLog
+from markets.models import Exchange, Market, SyncLog
 from markets.results import Counts
 from scheduling import RetryAfter, scheduler, testing
 from scheduling.exceptions import JobTimeout
@@ -42,6 +42,43 @@ def test_too_many_requests_set_the_next_wait(following):
     following().fault("too_many", retry_after=0)
     with pytest.raises(RetryAfter, match="opinion"):
         sync_markets(exchange="opinion")
+
+
+@pytest.fixture
+def trading(monkeypatch):
+    """`trading(opinion=slice, kalshi=error, …)`: these exchanges alone have tapes, and this is on them."""
+    for name in list(TAPES):
+        monkeypatch.delitem(TAPES, name)
+
+    def trade(**tapes):
+        for name, slice in tapes.items():
+            Exchange.objects.get_or_create(id=name, defaults={"title": name})
+            monkeypatch.setitem(TAPES, name, ScriptedTape(slice))
+
+    return trade
+
+
+def test_an_exchange_that_is_to_be_left_alone_for_long_does_not_keep_the_others_from_their_next_tick(trading):
+    trading(opinion=Slice(until=START), kalshi=CircuitOpen("kalshi is not asked now", retry_after=60))
+    with testing.clock():
+        job = scheduler.now("markets.sync_whale_trades")
+        testing.drain()
+        assert (scheduler.get(job.id).state, scheduler.get(job.id).attempt) == ("failed", 1)
+
+
+@pytest.mark.parametrize(
+    ("tapes", "wait"),
+    [
+        ({"opinion": Slice(until=START), "kalshi": RateLimited("GET /: 429", retry_after=7)}, 7),
+        ({"opinion": CircuitOpen("open", retry_after=90), "kalshi": RateLimited("GET /: 429", retry_after=70)}, 70),
+    ],
+    ids=["for a moment", "where nobody is well"],
+)
+def test_else_the_next_attempt_waits_for_the_first_that_may_be_asked(trading, tapes, wait):
+    trading(**tapes)
+    with pytest.raises(RetryAfter) as caught:
+        sync_whale_trades()
+    assert caught.value.wait == timedelta(seconds=wait)
 
 
 def test_both_can_be_scheduled():

@@ -124,10 +124,9 @@ def test_it_takes_as_long_as_the_aggregate_itself():
             cursor.execute(statement)
             cursor.fetchall()
 
-    def best(run):
-        return min(timed(run) for _ in range(7))
-
-    assert best(stats.compute) <= 1.2 * best(raw) + 0.01  # seconds: what its other statements take
+    both = [(timed(stats.compute), timed(raw)) for _ in range(7)]
+    ours, least = (min(times) for times in zip(*both, strict=True))
+    assert ours <= 1.2 * least + 0.05  # seconds, for its other statements and their commit
 
 
 def timed(run):

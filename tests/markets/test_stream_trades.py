@@ -8,12 +8,17 @@ import signal
 import threading
 from contextlib import closing
 from decimal import Decimal
+from functools import partial
 
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
 
+from markets.exchanges.opinion.stream import Stream
 from markets.models import Market, WhaleTrade
+from markets.simulator import running
+from markets.sync import sync_exchange
+from markets.trades import write_slice
 from tests.markets.test_opinion_stream import exchange, message, telling  # noqa: F401 - a fixture
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -71,3 +76,25 @@ def test_it_keeps_large_trades_until_it_is_told_to_end(exchange, settings, event
     trades = WhaleTrade.objects.order_by("usd")
     assert [trade.usd for trade in trades] == [Decimal(1700), Decimal(2550)]
     assert {(trade.market, trade.sampled) for trade in trades} == {(market, False)}
+
+
+def test_what_the_simulated_exchange_tells_is_what_was_traded(settings, eventually):
+    with running(seed=1, topics=20, frozen=True, rate=0, key=KEY) as there:
+        settings.OPINION_API_URL, settings.OPINION_API_KEY, settings.OPINION_RATE = there.url, KEY, 0
+        sync_exchange("opinion")
+        stop, began = threading.Event(), there.now
+
+        def trade_on() -> None:
+            with closing(connection):
+                eventually(lambda: there.step(60) and WhaleTrade.objects.count() > 20)
+                stop.set()
+
+        world = threading.Thread(target=trade_on)
+        world.start()
+        Stream(there.ws_url, KEY, keep=partial(write_slice, "opinion"), least_usd=Decimal(50)).run(stop)
+        world.join()
+        rows = (row for row in there.truth("opinion", since=began, least="50") if row["row"] == "trade")
+        traded = {(row["market"], row["side"], Decimal(row["price"]), Decimal(row["size"])) for row in rows}
+        kept = WhaleTrade.objects.select_related("market")
+        assert {(trade.market_key, trade.side, trade.price, trade.size) for trade in kept} <= traded
+        assert all(trade.market.external_id == trade.market_key for trade in kept)

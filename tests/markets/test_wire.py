@@ -243,6 +243,19 @@ def test_a_body_that_is_not_json_says_what_it_was_called(reading, kind):
     assert caught.value.said == "<html>Back soon</html>"
 
 
+@pytest.mark.parametrize("kind", ["text/html", "application/xhtml+xml", "Text/HTML; charset=utf-8"])
+def test_an_answer_that_is_called_a_page_is_none(reading, kind):
+    wire, _ = reading(Reply({}, headers={"Content-Type": kind}))
+    with pytest.raises(BadAnswer, match="it is called a page"):
+        wire.get(MARKET)
+
+
+@pytest.mark.parametrize("kind", ["application/json", "text/plain", "application/problem+json", ""])
+def test_json_goes_by_many_names(reading, kind):
+    wire, _ = reading(Reply({"errno": 0}, headers={"Content-Type": kind}))
+    assert wire.get(MARKET).payload == {"errno": 0}
+
+
 def test_a_body_that_is_nested_without_end(reading):
     wire, _ = reading(Reply(b"[" * 100_000))
     with pytest.raises(BadAnswer, match="nested too deep"):
