@@ -149,8 +149,8 @@ def test_sync_now_needs_the_permission_and_leaves_a_job_and_an_entry(viewer, ope
 def test_sync_now_says_when_it_cannot(operator):  # noqa: F811
     Exchange.objects.filter(pk="opinion").update(enabled=False)
     assert "it is switched off." in operator.press(SYNC).content.decode()
-    Exchange.objects.create(id="kalshi", title="Kalshi")
-    url = reverse("admin:markets_exchange_verb", args=["kalshi", "sync_now"])
+    Exchange.objects.create(id="mars", title="Mars")
+    url = reverse("admin:markets_exchange_verb", args=["mars", "sync_now"])
     assert "cannot be synced yet" in operator.press(url).content.decode()
     assert not Job.objects.exists()
 
