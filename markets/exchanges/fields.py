@@ -27,10 +27,14 @@ def money(size: Decimal, price: Decimal) -> Decimal:
 
 
 def _number(value: Any) -> Any:
-    """Whole numbers come as numbers; a bool is none, and 1e999999999 would take all memory to write out."""
-    if isinstance(value, bool) or (isinstance(value, Decimal) and value.adjusted() > MAX_WHOLE):
+    """Whole numbers come as numbers; a bool is none, and 1e999999999 or 1e-999999999 would take all memory and time."""
+    if isinstance(value, bool) or (isinstance(value, Decimal) and not _is_handy(value)):
         raise ValueError("a whole number is expected")
     return value
+
+
+def _is_handy(value: Decimal) -> bool:
+    return value.adjusted() <= MAX_WHOLE and abs(value.as_tuple().exponent) <= MAX_WHOLE
 
 
 def _money(value: Any) -> Decimal:

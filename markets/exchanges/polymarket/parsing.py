@@ -106,8 +106,7 @@ def history(payload: Any, *, path: str) -> list[Price]:
 def _status(payload: MarketPayload) -> Status:
     if not payload.closed:
         return "open"
-    prices = payload.outcome_prices
-    decided = sum(prices) == 1 and set(prices) == {0, 1}
+    decided = set(payload.outcome_prices) == {0, 1}
     return "resolved" if decided or payload.uma_resolution_status == "resolved" else "closed"
 
 

@@ -15,7 +15,7 @@ def read(kind, value):
 
 
 @pytest.mark.parametrize(
-    "digits", ["1e400", "1E+999999999", "1e999999999999999999", "123456789012345678901234567890.5"]
+    "digits", ["1e400", "1E+999999999", "1e-99999999", "1e999999999999999999", "123456789012345678901234567890.5"]
 )
 def test_a_number_too_large_to_be_written_out_is_refused_at_once(digits):
     started = time.monotonic()

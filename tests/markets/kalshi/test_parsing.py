@@ -86,6 +86,7 @@ def test_a_market_that_was_never_traded_has_no_price():
     assert only(last_price_dollars="0.0000", volume_fp="0.00").price is None
     assert only(last_price_dollars="", volume_fp="5.00").price is None
     assert only(last_price_dollars=LEFT_OUT).price is None
+    assert only(last_price_dollars="0.2500", volume_fp="0.00").price == Decimal("0.25"), "it says so"
     assert only(last_price_dollars="0.0000", volume_fp="5.00").price == 0, "traded, and worth nothing"
 
 

@@ -111,6 +111,12 @@ def test_a_window_that_is_full_too_early_says_what_is_missing(read):
     assert f"{moment(-11_500):%Y-%m-%d %H:%M:%S}" in found.missed and f"{moment(-10_999):%H:%M:%S}" in found.missed
 
 
+def test_a_window_that_ends_within_the_wanted_second_may_miss_a_part_of_it(read):
+    seconds = range(0, -11_000, -1)
+    assert read(Feed(seconds), since=-10_999 + 0.5, until=0).missed
+    assert not read(Feed(seconds), since=-10_998, until=0).missed
+
+
 def test_a_window_that_reaches_the_time_but_not_what_came_late_misses_nothing(read):
     assert read(Feed(range(0, -12_000, -1)), since=-10_900, until=0).missed == ""
 
@@ -118,8 +124,9 @@ def test_a_window_that_reaches_the_time_but_not_what_came_late_misses_nothing(re
 def test_a_feed_that_repeats_itself_ends_and_says_so(read):
     feed = Feed(range(100))
     whole = feed.entries
-    found = read(lambda path: Reply(whole), since=-1_000, until=200)
-    assert len(found.rows) == 100 and found.missed
+    asked = []
+    found = read(lambda path: asked.append(path) or Reply(whole), since=-1_000, until=200)
+    assert len(found.rows) == 100 and found.missed and len(asked) == 3
 
 
 def test_small_trades_are_left_out_where_the_exchange_does_not(read):

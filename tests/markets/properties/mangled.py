@@ -19,6 +19,12 @@ TEXTS = (
     "yes", "BUY", "0" * 100,
 )  # fmt: skip
 LEFT_OUT = "<left out>"
+ODDITIES = (
+    *TEXTS, *(f"<raw>{number}" for number in RAW), None, True, False, 0, 1, -1, 10**30, 0.1, -0.5, [], {},
+    [None], ["1"], [[]], {"a": "b"}, json.dumps(["9" * 81, "1"]), json.dumps(["1.5", "-0.5"]),
+    json.dumps([None, "\x00"]), "9" * 81,
+)  # fmt: skip
+"""All that stands in a field where it should not."""
 _RAW = re.compile(r'"<raw>([^"]*)"')
 
 leaves = (

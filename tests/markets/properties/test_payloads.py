@@ -23,7 +23,7 @@ from markets.writing import write_page
 from tests.markets import rows as opinion_rows
 from tests.markets.kalshi import rows as kalshi_rows
 from tests.markets.polymarket import rows as polymarket_rows
-from tests.markets.properties.mangled import anything, as_bytes, entries
+from tests.markets.properties.mangled import ODDITIES, anything, as_bytes, entries
 from tests.scheduling.properties import examples
 
 AT = datetime(2026, 10, 1, tzinfo=UTC)
@@ -133,6 +133,31 @@ HISTORIES = {
 }
 
 
+PAGES = {
+    "opinion": lambda entry: {"errno": 0, "result": {"list": [entry], "total": 1}},
+    "opinion, one": lambda entry: {"errno": 0, "result": {"data": entry}},
+    "polymarket": lambda entry: [entry],
+    "kalshi": lambda entry: {"markets": [entry], "cursor": ""},
+    "kalshi, one": lambda entry: {"market": entry},
+}
+MARKET_ENTRIES = {
+    "opinion": opinion_rows.binary_entry(),
+    "opinion, one": topic(1),
+    "polymarket": polymarket_rows.market_entry(closed=True, closedTime="2026-10-01 12:00:00+00"),
+    "kalshi": kalshi_rows.market_entry(status="finalized", settlement_ts=kalshi_rows.NOON),
+    "kalshi, one": kalshi_rows.market_entry(),
+}
+TRADE_ENTRIES = {"polymarket": polymarket_rows.trade_entry(), "kalshi": kalshi_rows.trade_entry()}
+
+
+def bent(entry):
+    """The entry with each oddity in each of its fields."""
+    for name in entry:
+        for odd in ODDITIES:
+            yield entry | {name: odd}
+        yield {other: value for other, value in entry.items() if other != name}
+
+
 def received(read, payload):
     """What is read of a payload that has crossed the wire; None where it is refused as a whole."""
     try:
@@ -197,6 +222,30 @@ def write_trades(name, rows):
         ],
         ignore_conflicts=True,
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MARKETS)
+def test_each_field_of_a_market_with_each_oddity(name):
+    read, _ = MARKETS[name]
+    for entry in bent(MARKET_ENTRIES[name]):
+        rows, rejected = received(read, PAGES[name](entry))
+        assert rows or rejected, "neither lost"
+        for row in rows:
+            check_market(row)
+        for bad in rejected:
+            check_rejected(bad)
+
+
+@pytest.mark.parametrize("name", TRADES)
+def test_each_field_of_a_trade_with_each_oddity(name):
+    read, _ = TRADES[name]
+    for entry in bent(TRADE_ENTRIES[name]):
+        rows, rejected = received(read, [entry] if name == "polymarket" else {"trades": [entry]})
+        assert len(rows) + len(rejected) == 1
+        for row in rows:
+            check_trade(row)
+        for bad in rejected:
+            check_rejected(bad)
 
 
 @pytest.mark.parametrize("name", MARKETS)
