@@ -1,6 +1,7 @@
 """How often exchanges are asked: rate limits that all hosts share.
 
-A wire takes a token before each request; operators see and change the limits in the admin.
+A wire takes a token before each request. Each limit is there, for operators to see and to change in the admin,
+from the first wire on that keeps to it.
 """
 
 from __future__ import annotations
@@ -46,6 +47,3 @@ def _define(name: str) -> bool:
         # A capacity of one spaces requests, so that no second, wherever it begins, holds more than the rate.
         limits.define(name, TokenBucket(rate=rate, period=SECOND, capacity=1, max_reserved=rate * AHEAD))
     return True
-
-
-in_force(*RATES, WHALES)  # while the apps load this makes no query: operators find them from the start

@@ -62,8 +62,6 @@ def define(name: str, config: TokenBucket | FixedWindow) -> None:
         raise InvalidOption(f"a rate limit is a TokenBucket or a FixedWindow, not {config!r}")
     if apps.ready:
         _write(name, config)
-        if name in _at_start:  # what is said later counts
-            _at_start[name] = config
     else:
         _at_start[name] = config
         _unwritten.add(name)

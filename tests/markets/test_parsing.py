@@ -217,3 +217,15 @@ def test_a_single_record_is_one_level_deeper():
     assert len(page.rows) == 2
     with pytest.raises(BadAnswer):
         parsing.detail(topic_entry(9), path="/market/categorical/9")
+
+
+@pytest.mark.parametrize("field", ["labels", "childMarkets", "volume", "marketTitle", "status", "slug", "unknown"])
+@pytest.mark.parametrize(
+    "wrap", [lambda inside: [inside], lambda inside: {"marketId": inside}], ids=["lists", "objects"]
+)
+def test_what_is_nested_deep_spoils_its_own_entry_at_most(field, wrap):
+    deep = []
+    for _ in range(900):
+        deep = wrap(deep)
+    good, bad = read(binary_entry(1, **{field: deep}), binary_entry(2)).rows, read(wrap(deep), binary_entry(2)).rejected
+    assert good[-1].external_id == "2" and len(bad) == 1 and len(bad[0].raw) <= 500

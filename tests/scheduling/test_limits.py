@@ -21,8 +21,7 @@ EMPTY = Taken(True, None)
 
 
 @pytest.fixture(autouse=True)
-def _nothing_defined_at_start(monkeypatch, db):
-    Limit.objects.all().delete()
+def _nothing_defined_at_start(monkeypatch):
     monkeypatch.setattr(limits, "_at_start", {})
     monkeypatch.setattr(limits, "_unwritten", set())
 
@@ -293,12 +292,6 @@ class TestDefine:
         Limit.objects.all().delete()
         limits.sync()
         assert limits.value("api") == 2
-
-    def test_what_is_said_once_the_apps_are_there_counts_more_than_what_was_said_before(self, monkeypatch):
-        monkeypatch.setattr(limits, "_at_start", {"api": TokenBucket(rate=2, period=1)})
-        monkeypatch.setattr(limits, "_unwritten", {"api"})
-        limits.define("api", TokenBucket(rate=7, period=1))
-        assert limits.take("api", count=7) and Limit.objects.get().rate == 7
 
     def test_the_form_and_the_row_refuse_what_cannot_be(self):
         limits.define("api", TokenBucket(rate=60, period=60))
