@@ -28,7 +28,7 @@ UNLOCKED = {"postgresql": "FOR UPDATE OF job SKIP LOCKED", "sqlite": ""}
 OURS = """
 WITH ours AS MATERIALIZED (
     SELECT given.* FROM {given} JOIN scheduling_job AS job ON job.id = given.id AND job.claim = given.claim
-    WHERE coalesce(job.state, '') = 'in_progress' {unlocked}
+    WHERE {runs} {unlocked}
 )
 """
 LOCK = "{ours} SELECT id, claim FROM ours"
@@ -55,7 +55,7 @@ RETURNING scheduling_job.id, scheduling_job.claim
 """
 STILL_OURS = """
 SELECT job.id, job.claim FROM {given} JOIN scheduling_job AS job ON job.id = given.id AND job.claim = given.claim
-WHERE coalesce(job.state, '') = 'in_progress'
+WHERE {runs}
 """
 GONE = """
 SELECT given.id, given.claim, coalesce(job.state = 'canceled' AND job.claim = given.claim AND interrupt, false)
@@ -112,7 +112,8 @@ def _execute(statement: str, given: Sequence[Mapping[str, Any]], **values: Any) 
         return []
     vendor = clock.database().vendor
     text = statement
-    for name, part in (("ours", OURS), ("given", GIVEN[vendor]), ("unlocked", UNLOCKED[vendor])):
+    parts = {"ours": OURS, "given": GIVEN[vendor], "unlocked": UNLOCKED[vendor], "runs": transitions.RUNS}
+    for name, part in parts.items():
         text = text.replace(f"{{{name}}}", part)
     return execute(text, values | {"given": jsontext.dumps(given)})
 

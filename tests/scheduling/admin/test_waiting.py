@@ -125,10 +125,13 @@ class TestTallies:
         assert put_plain and (seen.of("adminwork.fine", "pending"), seen.cut) == (2, ["pending"])
 
 
-def plan(statement: str, params: list | None = None) -> str:
+def plan(statement: str, params: list | None = None, spare: str = "") -> str:
+    """How it is done; the table is small: on PostgreSQL it is asked whether it can go by its index, without others."""
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
             cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_sort = off")
+            for index in {"job_by_name", "job_by_state", "job_claimed_by"} - {spare}:
+                cursor.execute(f"DROP INDEX IF EXISTS {index}")  # until the test is rolled back
         cursor.execute(("EXPLAIN QUERY PLAN " if connection.vendor == "sqlite" else "EXPLAIN ") + statement, params)
         return str(cursor.fetchall())
 
@@ -165,7 +168,7 @@ class TestPlans:
         assert "job_reserved" in plan(RESERVED_JOBS.format(by=by, drawn="%s, %s", most=9), ["a", "b"])
 
     def test_the_newest_of_a_state(self):
-        found = plan(tallies.NEWEST.format(state="failed", most=10))
+        found = plan(tallies.NEWEST.format(state="failed", most=10), spare="job_by_state")
         assert "job_by_state" in found
         assert "TEMP B-TREE" not in found and "Sort" not in found
 
