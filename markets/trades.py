@@ -25,6 +25,8 @@ FIRST = timedelta(hours=1)
 """How far back the first sync of an exchange reads."""
 OVERLAP = timedelta(minutes=2)
 """How far back every sync reads again: exchanges show some trades late."""
+HELD = timedelta(minutes=10)
+"""How far back a trade that cannot be read holds the position: it may be readable soon, and else is given up."""
 
 Progress = Callable[[float, float | None, str], None]
 """Told how many seconds of trading are read, how many there are to read, and a note."""
@@ -47,7 +49,8 @@ def sync_trades(
 ) -> SyncResult:
     """Read the trades of an exchange since its position, less two minutes, and write each slice with the position.
 
-    The first sync reads an hour. What was written before an error stays, and the next sync goes on from there.
+    The first sync reads an hour. What was written before an error stays, and the next sync goes on from there. Where
+    a trade could not be read, the position waits before it, for up to ten minutes.
     Nothing is fetched inside a transaction. Its SyncLog is as that of markets. Raises UnknownExchange, or an
     ExchangeError.
     """
@@ -59,9 +62,13 @@ def sync_trades(
     with closing_log(log, tally), closing(tape(exchange)) as client:
         tally.wire = client.wire
         since = begins(exchange, until)
+        begun, held = since, until  # where the slice begins, and what the position may not pass
         for slice in client.slices(since=since, until=until, least_usd=conf.whale_trade_min_usd()):
             slice = replace(slice, until=min(slice.until, until))  # whatever time the exchange believes it is
-            tally.heard(slice, write_slice(exchange, slice))
+            if slice.rejected:
+                held = min(held, max(begun, until - HELD))
+            tally.heard(slice, write_slice(exchange, replace(slice, until=min(slice.until, held))))
+            begun = slice.until
             if progress:
                 note = f"{exchange}: {tally.counts.created} new trades"
                 progress((slice.until - since).total_seconds(), (until - since).total_seconds(), note)

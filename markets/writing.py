@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from markets.exchanges.rows import Key, Kind, MarketRow
 from markets.models import Market, PriceSnapshot
@@ -83,8 +83,11 @@ def _differs(row: MarketRow, there: dict[str, Any]) -> bool:
 
 def close_gone(*, exchange: str, kind: Kind, external_id: str, at: datetime) -> Counts:
     """Close what is open of a market that its exchange no longer knows, and of its children."""
-    itself = Q(kind=kind, external_id=external_id)
-    below = Q(parent__exchange=exchange, parent__kind=kind, parent__external_id=external_id)
-    gone = Market.objects.of(exchange).open().filter(itself | below).values("pk")
-    closed = Market.objects.filter(pk__in=gone).update(status=Market.Status.CLOSED, updated_at=at)
-    return Counts(updated=closed)
+    gone = with_children(exchange, kind, external_id).filter(status=Market.Status.OPEN)
+    return Counts(updated=gone.update(status=Market.Status.CLOSED, updated_at=at))
+
+
+def with_children(exchange: str, kind: Kind, external_id: str) -> QuerySet[Market]:
+    """A market and those below it."""
+    itself = Market.objects.of(exchange).filter(kind=kind, external_id=external_id).values_list("pk", flat=True).first()
+    return Market.objects.filter(Q(pk=itself) | Q(parent_id=itself)) if itself else Market.objects.none()

@@ -56,7 +56,7 @@ class Migration(migrations.Migration):
                 ('last_price', markets.models.fields.MoneyField(blank=True, decimal_places=18, help_text='Of the newest snapshot.', max_digits=38, null=True)),
                 ('price_at', models.DateTimeField(blank=True, null=True)),
                 ('watched', models.BooleanField(db_default=False, default=False, help_text='Whether its price is asked for and kept over time.')),
-                ('asked_at', models.DateTimeField(blank=True, editable=False, help_text='When its price was last asked for by itself.', null=True)),
+                ('asked_at', models.DateTimeField(blank=True, editable=False, help_text='When it was last asked for by itself: its price, or what became of it.', null=True)),
                 ('first_seen_at', models.DateTimeField(default=django.utils.timezone.now)),
                 ('updated_at', models.DateTimeField(default=django.utils.timezone.now, help_text='When a sync last changed it.')),
                 ('exchange', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='markets', to='markets.exchange')),

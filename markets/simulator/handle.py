@@ -15,6 +15,18 @@ from markets.simulator.streaming import WS
 from markets.simulator.world import World
 
 
+def roots(origin: str) -> dict[str, str]:
+    """Every root of a simulator at this address, by the environment variable that names it to the project."""
+    return {
+        "OPINION_API_URL": origin + sites.OPINION,
+        "OPINION_WS_URL": origin.replace("http", "ws", 1) + WS,
+        "POLYMARKET_GAMMA_URL": origin + sites.GAMMA,
+        "POLYMARKET_DATA_URL": origin + sites.DATA,
+        "POLYMARKET_CLOB_URL": origin + sites.CLOB,
+        "KALSHI_API_URL": origin + sites.KALSHI,
+    }
+
+
 class RunningExchange:
     """A server that is up, and the means to disturb it."""
 
@@ -50,19 +62,12 @@ class RunningExchange:
     @property
     def ws_url(self) -> str:
         """Opinion's WebSocket, e.g. ws://127.0.0.1:8700/ws."""
-        return self._server.origin.replace("http", "ws", 1) + WS
+        return self.roots["OPINION_WS_URL"]
 
     @property
     def roots(self) -> dict[str, str]:
         """Every root, by the environment variable that names it to the project."""
-        return {
-            "OPINION_API_URL": self.url,
-            "OPINION_WS_URL": self.ws_url,
-            "POLYMARKET_GAMMA_URL": self.gamma_url,
-            "POLYMARKET_DATA_URL": self.data_url,
-            "POLYMARKET_CLOB_URL": self.clob_url,
-            "KALSHI_API_URL": self.kalshi_url,
-        }
+        return roots(self._server.origin)
 
     @property
     def control_url(self) -> str:

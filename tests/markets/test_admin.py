@@ -105,10 +105,18 @@ def test_the_page_of_a_market_shows_what_is_below_it(viewer):  # noqa: F811
     assert "<polyline" in page
 
 
+REJECTED = {"external_id": "71", "reason": "volume: not a number", "raw": '{"volume": "x"}'}
+
+
 def test_a_sync_log_shows_its_rejected_rows_and_its_job(viewer):  # noqa: F811
-    log = sync_log(state="failed", error="HTTP 503", rejected_rows=[{"why": HOSTILE}], job_id=41)
+    log = sync_log(state="failed", error="HTTP 503", rejected=3, seen=3, rejected_rows=[REJECTED], job_id=41)
     page = viewer.look(page_of(log))
     assert "HTTP 503" in page
+    assert (
+        "volume: not a number" in page
+        and "{&quot;volume&quot;: &quot;x&quot;}" in page
+        and "2 more were not kept" in page
+    )
     assert reverse("admin:scheduling_job_change", args=[41]) in page
     assert "HTTP 503" in viewer.look(listed("synclog"), state__exact="failed")
 
@@ -118,7 +126,7 @@ def test_everything_from_outside_is_escaped(viewer, operator):  # noqa: F811
     row = market(1, title=HOSTILE, slug=HOSTILE, labels=[HOSTILE], yes_token=HOSTILE[:80], kind="categorical")
     child = market(2, title=HOSTILE, parent=row)
     PriceSnapshot.objects.create(market=row, price=Decimal("0.5"), at=clock.now())
-    log = sync_log(state="failed", error=HOSTILE, rejected_rows=[{HOSTILE: HOSTILE}])
+    log = sync_log(state="failed", error=HOSTILE, rejected_rows=[dict.fromkeys(REJECTED, HOSTILE)])
     urls = [listed(model) for model in MODELS] + [page_of(item) for item in (row, child, log, row.exchange)]
     for url in (*urls, reverse("admin:index")):
         for browser in (viewer, operator):

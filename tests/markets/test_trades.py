@@ -14,7 +14,7 @@ from markets.exchanges import TAPES
 from markets.exchanges.rows import Rejected, Slice
 from markets.models import Exchange, Market, Position, SyncLog, WhaleTrade
 from markets.results import Counts
-from markets.trades import FIRST, OVERLAP, begins, sync_all_trades, sync_trades, tie, write_slice
+from markets.trades import FIRST, HELD, OVERLAP, begins, sync_all_trades, sync_trades, tie, write_slice
 from markets.writing import write_page
 from scheduling import testing
 from tests.markets.rows import START, ScriptedTape, row, trade
@@ -249,6 +249,26 @@ def test_an_exchange_that_lives_in_the_future_does_not_move_the_position_there(t
         taping(Slice(until=START + timedelta(days=900), rows=TRADES))
         sync_trades("opinion")
     assert position() == START
+
+
+def test_a_trade_that_cannot_be_read_holds_the_position_for_ten_minutes(taping):
+    bad = Rejected(external_id="x", reason="price: a decimal is expected", raw="{}")
+    with testing.clock(start=LATER) as clock:
+        write([], LATER - timedelta(minutes=3))
+        taping(Slice(until=LATER - timedelta(minutes=1)), Slice(until=LATER, rows=TRADES, rejected=(bad,)))
+        sync_trades("opinion")
+        assert (position(), WhaleTrade.objects.count()) == (LATER - timedelta(minutes=1), 5)
+        clock.jump(300)
+        taping(Slice(until=clock.now(), rejected=(bad,)))
+        sync_trades("opinion")
+        assert position() == LATER - timedelta(minutes=1)
+        clock.jump(600)
+        taping(Slice(until=clock.now(), rejected=(bad,)))
+        sync_trades("opinion")
+        assert position() == clock.now() - HELD
+        taping(Slice(until=clock.now()))
+        sync_trades("opinion")
+        assert position() == clock.now()
 
 
 def test_a_position_ahead_of_a_clock_that_was_set_back_leaves_a_stretch_to_read():
