@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from scheduling import crons, limits, pools, retrier, scheduler, testing
+    from scheduling import batches, crons, limits, pools, retrier, scheduler, testing
     from scheduling.backoff import Retry
     from scheduling.buckets import FixedWindow, RateLimit, TokenBucket
     from scheduling.calls import Call
@@ -28,6 +28,7 @@ __all__ = [
     "RetryAfter",
     "TokenBucket",
     "action",
+    "batches",
     "context",
     "crons",
     "limits",

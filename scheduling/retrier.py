@@ -80,10 +80,15 @@ def cancel(run: Job | int) -> bool:
 
 
 def cleanup(run: Job | int) -> bool:
-    """Remove a finished run with its attempts; NotFinished where it has not ended, NotFound where there is none."""
+    """Remove a finished run with its attempts; NotFinished where it, or its batch, has not ended.
+
+    NotFound where there is none.
+    """
     job = scheduler.get(run.pk if isinstance(run, Job) else run)
     if not job.is_final:
         raise NotFinished(f"{job} is {job.state}: only a finished run is removed")
+    if job.batch and not (job.batch.root or job.batch).is_final:
+        raise NotFinished(f"{job} is in {job.batch}, of which not all has ended")
     job.delete()
     return True
 

@@ -136,16 +136,17 @@ def reschedule(job: Job | int, run_at: datetime) -> bool:
 def cleanup(older_than: float | timedelta, states: Sequence[str] = FINAL, fn: Function | str | None = None) -> int:
     """Remove jobs that ended longer ago than `older_than` (seconds or a timedelta), with their attempts.
 
-    1,000 in a transaction, oldest first; gives how many there were. InvalidOption for a state that is not final.
+    1,000 in a transaction, oldest first; gives how many there were. Of a batch none is removed before all in its
+    outermost batch ended so long ago. InvalidOption for a state that is not final.
     """
     if not set(states) <= set(FINAL):
         raise InvalidOption(f"only finished jobs are removed: states are of {', '.join(FINAL)}")
     before = clock.now() - timedelta(seconds=calls.delay_seconds(older_than))
-    old = Job.objects.filter(state__in=states, finished_at__lt=before, waits_for=None).order_by("finished_at")
+    old = retention.removable(before).filter(state__in=states).order_by("finished_at")
     old = old if fn is None else old.filter(name=functions.get(fn).name)
     removed = 0
     while batch := list(old.values_list("pk", flat=True)[:BATCH]):
-        removed += retention.remove(batch)
+        removed += retention.remove(batch, before)
     return removed
 
 
@@ -209,8 +210,8 @@ def wait(job: Job | int, timeout: float | timedelta) -> Job:
 def retry(job: Job | int) -> Job:
     """Run a finished job again, as a new job with the same arguments that points to the old one (`retry_of`).
 
-    The old job stays as it is. NotFinished for one that has not ended, NotFound for an unknown one,
-    InvalidArguments where its function no longer takes the arguments.
+    The old job stays as it is, and so does its batch: the new one is in none. NotFinished for one that has not ended,
+    NotFound for an unknown one, InvalidArguments where its function no longer takes the arguments.
     """
     old = get(_key(job))
     if not old.is_final:

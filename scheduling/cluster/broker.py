@@ -23,6 +23,7 @@ from scheduling.cluster.audit import Audit, Stall
 from scheduling.cluster.claims import Lane
 from scheduling.cluster.errors import OURS_AGAIN, first_line, held, is_transient
 from scheduling.cluster.every import Every
+from scheduling.cluster.fanin import Sweep
 from scheduling.cluster.loopwork import LoopWork
 from scheduling.cluster.outlook import Outlook
 from scheduling.cluster.retention import Retention
@@ -72,7 +73,7 @@ class JobBroker(ORM):  # type: ignore[misc]
         self._ticks = Every(TICK_AGAIN)
         self._audits = Every(AUDIT)
         self._expiries = Every(LOOK_FOR_EXPIRED)
-        self._audit, self._retention, self._stall = Audit(), Retention(), Stall()
+        self._audit, self._retention, self._stall, self._batches = Audit(), Retention(), Stall(), Sweep()
         self._names = functions.names()
         self.loops = LoopWork(queue, self._names)
         self.outlook = Outlook(partial(claims.look, self._names))
@@ -108,6 +109,7 @@ class JobBroker(ORM):  # type: ignore[misc]
         self.loops.look_after()
         if self._expiries():
             cancels.expire()
+            self._batches.turn()
             self._keep_house()
         assert self.host is not None
         self.wakeups.hear()

@@ -23,25 +23,29 @@ SELECT id, claim FROM scheduling_job
 WHERE id IN ({ids}) AND state = 'canceled' AND interrupt
 """
 
-CANCEL = """
-UPDATE scheduling_job SET state = 'canceled', error = '', finished_at = {now}, interrupt = %s
+CANCEL_FOUND = """
+UPDATE scheduling_job SET state = 'canceled', error = '', finished_at = {{now}}, interrupt = {interrupt}
 FROM (
     SELECT id AS found_id FROM scheduling_job
-    WHERE id IN ({ids}) AND state IN ('pending', 'in_progress') ORDER BY id {row_lock}
+    WHERE {which} AND state IN ('pending', 'in_progress') {order} {{row_lock}}
 ) AS found
 WHERE id = found_id AND state IN ('pending', 'in_progress')
-RETURNING id, on_complete, context, key, backfill, waits_for_id, reserved, rate_limit, tokens
+RETURNING id, on_complete, context, key, backfill, waits_for_id, {batch}, reserved, rate_limit, tokens
 """
+CANCEL = CANCEL_FOUND.format(interrupt="%s", which="id IN ({ids})", order="ORDER BY id", batch="batch_id")
+CANCEL_OF_BATCH = CANCEL_FOUND.format(
+    interrupt="true", which="batch_id = %s", order="ORDER BY batch_place LIMIT %s", batch="NULL"
+)
 
 EXPIRE = """
 UPDATE scheduling_job SET state = 'canceled', error = 'expired', finished_at = {now}
 WHERE state = 'pending' AND attempt = 0 AND expires_at <= {now}
-RETURNING id, on_complete, context, key, backfill, waits_for_id, reserved, rate_limit, tokens
+RETURNING id, on_complete, context, key, backfill, waits_for_id, batch_id, reserved, rate_limit, tokens
 """
 
 REFUSE = """
 UPDATE scheduling_job SET state = 'failed', error = %s, finished_at = {now} WHERE id = %s AND state = 'pending'
-RETURNING id, on_complete, context, key, backfill, waits_for_id
+RETURNING id, on_complete, context, key, backfill, waits_for_id, batch_id
 """
 
 
@@ -69,6 +73,16 @@ def cancel(jobs: Sequence[int], *, interrupt: bool) -> int:
     return _cancel(statement, [*params, interrupt, jsontext.dumps(jobs)])
 
 
+def cancel_of_batch(batch: int, most: int, *, wait: bool) -> int:
+    """Cancel up to so many unfinished jobs of a batch, and give how many there were; who calls this closes it.
+
+    What somebody has locked is waited for, or (without `wait`) left.
+    """
+    now, params = clock.sql()
+    row_lock = (transitions.ROW_LOCK if wait else transitions.ROW_IF_FREE)[clock.database().vendor]
+    return _cancel(CANCEL_OF_BATCH.format(now=now, row_lock=row_lock), [*params, batch, most])
+
+
 def expire() -> int:
     """Cancel the pending jobs that have not begun by their time, and give how many there were."""
     if not Job.objects.pending().filter(attempt=0, expires_at__lte=clock.Now()).exists():
@@ -93,5 +107,5 @@ def _cancel(statement: str, params: list[Any]) -> int:
         cursor.execute(statement, params)
         rows = cursor.fetchall()
         reserved.give_back((drawn, tokens) for *_, held, drawn, tokens in rows if held)
-        transitions.ended([(*row[:6], {"type": "canceled"}) for row in rows])
+        transitions.ended([(*row[:7], {"type": "canceled"}) for row in rows])
     return len(rows)

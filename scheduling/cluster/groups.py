@@ -41,7 +41,7 @@ FINISH = """{ours}
 UPDATE scheduling_job
 SET state = 'success', result = ours.result, error = '', log = ours.log, finished_at = {now}
 FROM ours WHERE scheduling_job.id = ours.id
-RETURNING scheduling_job.id, on_complete, context, key, backfill, waits_for_id, scheduling_job.claim
+RETURNING scheduling_job.id, on_complete, context, key, backfill, waits_for_id, batch_id, scheduling_job.claim
 """
 PROGRESS = """{ours}
 UPDATE scheduling_job SET progress = ours.progress FROM ours WHERE scheduling_job.id = ours.id

@@ -13,12 +13,14 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from django.db import transaction
+from django.db.models import Case, Exists, F, OuterRef, Q, When
 
 from scheduling import clock, functions
 from scheduling.buckets import since_1970
 from scheduling.cluster.errors import held, is_transient
 from scheduling.conf import conf
-from scheduling.models import Host, Job, LimitLevel, PastAttempt
+from scheduling.models import Batch, Host, Job, LimitLevel, PastAttempt
+from scheduling.models.job import JobQuerySet
 
 logger = logging.getLogger("scheduling")
 
@@ -37,16 +39,26 @@ DELETE FROM scheduling_limitlevel WHERE id > %s AND id <= %s AND (
 """
 
 
-def remove(jobs: Sequence[int], *, wait: bool = True) -> int:
-    """Remove finished jobs with their attempts, in one transaction, and give how many there were.
+def removable(before: datetime) -> JobQuerySet:
+    """Jobs that ended before a time, and with them the outermost batch that holds them, if one does.
 
-    What somebody has locked is waited for, or (without `wait`) left. What was canceled while it waited for another
-    job is left until that has ended, as others may wait for it in turn.
+    What was canceled while it waited for another job is left until that has ended, as others may wait for it in turn.
+    """
+    ended = Job.objects.finished().filter(finished_at__lt=before, waits_for=None)
+    batch = Batch.objects.filter(pk=OuterRef("batch_id"))
+    outermost = batch.alias(ended=Case(When(root=None, then=F("finished_at")), default=F("root__finished_at")))
+    return ended.filter(Q(batch=None) | ~Exists(outermost.filter(Q(ended=None) | Q(ended__gte=before))))
+
+
+def remove(jobs: Sequence[int], before: datetime, *, wait: bool = True) -> int:
+    """Remove those of these jobs that are removable, with their attempts, in one transaction; gives how many.
+
+    What somebody has locked is waited for, or (without `wait`) left.
     """
     if not jobs:
         return 0
     with transaction.atomic(using=conf().database):
-        rows = Job.objects.finished().filter(pk__in=jobs, waits_for=None).order_by("pk")
+        rows = removable(before).filter(pk__in=jobs).order_by("pk")
         ours = list(rows.select_for_update(skip_locked=not wait).values_list("pk", flat=True))
         PastAttempt.objects.filter(job_id__in=ours).delete()
         gone = Job.objects.filter(pk__in=ours)
@@ -90,20 +102,21 @@ class Retention:
             if time.monotonic() > self._anew:
                 self._begin_anew()
             own = [partial(self._jobs_of, name, keep) for name, keep in own_times().items()]
-            self._left = [self._jobs, *own, self._levels, _hosts]
+            self._left = [self._jobs, *own, _batches, self._levels, _hosts]
         if self._left[0]():
             self._left.pop(0)
         return bool(self._left)
 
     def _jobs(self) -> bool:
         """Jobs of functions that say nothing, in the order in which they ended."""
-        jobs = Job.objects.filter(finished_at__lt=clock.now() - KEEP).order_by("finished_at", "pk")
+        before = clock.now() - KEEP
+        jobs = Job.objects.filter(finished_at__lt=before).order_by("finished_at", "pk")
         if self._ended is not None:
             at, id = self._ended
             jobs = jobs.filter(finished_at__gte=at).exclude(finished_at=at, pk__lte=id)
         some = list(jobs.values_list("finished_at", "pk", "name")[:BATCH])
         spared = _not_ours()
-        remove([pk for _at, pk, name in some if name not in spared], wait=False)
+        remove([pk for _at, pk, name in some if name not in spared], before, wait=False)
         if some and some[-1][0]:
             self._ended = some[-1][0], some[-1][1]
         return len(some) < BATCH
@@ -113,7 +126,7 @@ class Retention:
         before = clock.now() - keep
         jobs = Job.objects.filter(name=name, pk__gt=self._after.get(name, 0)).order_by("pk")
         some = list(jobs.values_list("pk", "finished_at", "created_at")[:BATCH])
-        remove([pk for pk, finished_at, _ in some if finished_at and finished_at < before], wait=False)
+        remove([pk for pk, finished_at, _ in some if finished_at and finished_at < before], before, wait=False)
         done = len(some) < BATCH or some[-1][2] >= before  # what was scheduled later has ended later
         self._after[name] = 0 if done else some[-1][0]
         return done
@@ -127,6 +140,15 @@ class Retention:
             cursor.execute(FULL_LEVELS, [self._level, last, before])
         self._level = last
         return True  # the others next time
+
+
+def _batches() -> bool:
+    """Batches that closed long ago, with those within them, when none of their jobs is left."""
+    own, within = Job.objects.filter(batch=OuterRef("pk")), Job.objects.filter(batch__root=OuterRef("pk"))
+    old = Batch.objects.outermost().filter(~Exists(own), ~Exists(within), finished_at__lt=clock.now() - KEEP)
+    some = list(old.order_by("finished_at").values_list("pk", flat=True)[:BATCH])
+    Batch.objects.filter(Q(pk__in=some) | Q(root__in=some)).delete()
+    return len(some) < BATCH
 
 
 def own_times() -> dict[str, timedelta]:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from django.db import transaction
@@ -24,6 +25,7 @@ from scheduling.models.insert import Inserted, NewJob, insert
 from scheduling.models.job import Job, State
 
 ROW_LOCK = {"postgresql": "FOR UPDATE", "sqlite": ""}  # SQLite has one writer at a time
+ROW_IF_FREE = {"postgresql": "FOR UPDATE SKIP LOCKED", "sqlite": ""}
 RUNS = "coalesce(state, '') = 'in_progress'"
 """So that rows are found by their ids alone: what an old snapshot keeps in an index of states takes long to read."""
 START = f"""
@@ -36,11 +38,12 @@ UPDATE scheduling_job
 SET state = %s, result = %s, error = %s, log = %s, finished_at = {{now}}, process = coalesce(%s, process),
     started_at = coalesce(started_at, {{began}})
 WHERE id = %s AND claim = %s AND {RUNS}
-RETURNING id, on_complete, context, key, backfill, waits_for_id
+RETURNING id, on_complete, context, key, backfill, waits_for_id, batch_id
 """  # noqa: S608
 
 BOTH = """
-WITH ended AS ({end}), started AS ({start}) SELECT EXISTS (SELECT FROM ended), EXISTS (SELECT FROM started)
+WITH ended AS ({end}), started AS ({start})
+SELECT EXISTS (SELECT FROM ended), EXISTS (SELECT FROM started), (SELECT batch_id FROM ended)
 """
 
 END_ALL = f"""
@@ -49,7 +52,7 @@ UPDATE scheduling_job
 SET state = 'success', result = its_result, error = '', log = its_log, finished_at = {{now}}, process = %s,
     started_at = coalesce(started_at, {{began}})
 FROM given WHERE {{by_id}} AND claim = its_claim AND {RUNS}
-RETURNING id, on_complete, context, key, backfill, waits_for_id
+RETURNING id, on_complete, context, key, backfill, waits_for_id, batch_id
 """  # noqa: S608
 BY_ID = {
     # an array: a plain join may read the whole table
@@ -147,8 +150,9 @@ def _both(claim: Claim, result: str, trace: Trace, following: Claim) -> tuple[bo
     begin, begin_values = _starting(following, trace.process)
     with statements.cursor() as cursor:
         cursor.execute(BOTH.format(end=end, start=begin), [*end_values, *begin_values])
-        row: tuple[bool, bool] = cursor.fetchone()
-    return row
+        happened, started, batch = cursor.fetchone()
+    _look_at({batch})
+    return happened, started
 
 
 def finish_all(ended: Sequence[tuple[Claim, str, Trace]]) -> bool:
@@ -181,8 +185,8 @@ def _finish(ended: Sequence[tuple[Claim, str, Trace]]) -> set[int]:
 
 def succeeded(rows: Sequence[Sequence[Any]], results: Mapping[int, str]) -> None:
     """What follows the success of jobs, in its transaction: of rows as END_ALL gives them."""
-    told = [row[:6] for row in rows if row[1] or row[3] is not None or row[4]]
-    ended([(*row, outcome(State.SUCCESS, results[row[0]], "")) for row in told])
+    followed = [row[:7] for row in rows if row[1] or row[3] is not None or row[4] or row[6]]
+    ended([(*row, outcome(State.SUCCESS, results[row[0]], "")) for row in followed])
 
 
 def _its(claim: Claim, result: str, trace: Trace, moment: datetime | None) -> dict[str, Any]:
@@ -252,13 +256,23 @@ def ended(rows: Sequence[Sequence[Any]]) -> None:
     """What follows the end of jobs, in the transaction that ends them: so exactly once.
 
     Their on_completes are scheduled, and jobs that wait for one of them (key_mode="keep_last", backfills) may run.
-    Where one was canceled while it waited itself, the end of the one before it lets the next run. A row is
-    (id, on_complete, context, key, backfill, waits_for, outcome).
+    Where one was canceled while it waited itself, the end of the one before it lets the next run. Batches that
+    held them are looked at when this has committed: the last one to do so finds that all have ended. A row is
+    (id, on_complete, context, key, backfill, waits_for, batch, outcome).
     """
-    insert([_told(id, teller, context, outcome) for id, teller, context, *_, outcome in rows if teller])
+    insert([told(id, teller, context, outcome) for id, teller, context, *_, outcome in rows if teller])
     if failpoints.on and rows:
         failpoints.hit("on_complete.inserted")
     _wake([row[0] for row in rows if (row[3] is not None or row[4]) and row[5] is None])
+    _look_at({row[6] for row in rows})
+
+
+def _look_at(batches: set[int | None]) -> None:
+    """Close those that are over, once this transaction has committed; a look that is lost, the pusher makes good."""
+    if some := {batch for batch in batches if batch is not None}:
+        from scheduling.cluster import fanin  # late, as it ends jobs in turn
+
+        transaction.on_commit(partial(fanin.look, some), using=conf().database, robust=True)
 
 
 def _wake(ended: Sequence[int]) -> None:
@@ -273,12 +287,12 @@ def _wake(ended: Sequence[int]) -> None:
 def tell_stillborn(rows: Sequence[tuple[NewJob, Inserted]]) -> None:
     """Schedule the on_completes of jobs that were stored as canceled, as a canceled job has scheduled them."""
     ended = [(new, made.id) for new, made in rows if made.state == State.CANCELED and new.on_complete]
-    insert([_told(id, new.on_complete, new.context, {"type": "canceled"}) for new, id in ended])
+    insert([told(id, new.on_complete, new.context, {"type": "canceled"}) for new, id in ended])
 
 
-def _told(job_id: int, on_complete: str, context: str | None, outcome: dict[str, Any]) -> NewJob:
-    """The job that tells a mutation how a job ended."""
-    given = {"run_id": str(job_id), "result": outcome, "context": jsontext.loads(context)}
+def told(run_id: int, on_complete: str, context: str | None, outcome: dict[str, Any]) -> NewJob:
+    """The job that tells a mutation how a job, or a batch, ended."""
+    given = {"run_id": str(run_id), "result": outcome, "context": jsontext.loads(context)}
     try:
         function = functions.get(on_complete)
         text = jsontext.dumps({name: value for name, value in given.items() if function.takes(name)})
@@ -292,7 +306,7 @@ def _end(claim: Claim, state: State, result: str | None, error: str, trace: Trac
     with in_transaction() if claim.tells else nullcontext(), statements.cursor() as cursor:
         cursor.execute(*_ending(claim, state, result, error, trace))
         row = cursor.fetchone()
-        if row and claim.tells:
+        if row and (claim.tells or row[6]):
             ended([(*row, outcome(state, result, error))])
     return row is not None
 

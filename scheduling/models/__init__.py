@@ -2,6 +2,7 @@
 
 from scheduling.models.alert import Alert
 from scheduling.models.attempt import Attempt, PastAttempt
+from scheduling.models.batch import Batch, BatchState, Cause, OnFailure
 from scheduling.models.cron import CatchUp, Cron, Overlap
 from scheduling.models.function import JobFunction
 from scheduling.models.host import Host
@@ -13,7 +14,10 @@ __all__ = [
     "FINAL",
     "Alert",
     "Attempt",
+    "Batch",
+    "BatchState",
     "CatchUp",
+    "Cause",
     "Cron",
     "Host",
     "Job",
@@ -21,6 +25,7 @@ __all__ = [
     "Limit",
     "LimitKind",
     "LimitLevel",
+    "OnFailure",
     "Overlap",
     "PastAttempt",
     "Pause",

@@ -28,6 +28,8 @@ COLUMNS = {
     "retry_of_id": "bigint",
     "key": "text",
     "waits_for_id": "bigint",
+    "batch_id": "bigint",
+    "batch_place": "integer",
     "result": "text",
     "error": "text",
 }
@@ -102,6 +104,8 @@ class NewJob:
     context: str | None = None
     key: str | None = None
     waits_for_id: int | None = None
+    batch_id: int | None = None
+    batch_place: int | None = None
     cron: str | None = None
     scheduled_for: datetime | None = None
     backfill: bool = False

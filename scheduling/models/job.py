@@ -17,6 +17,7 @@ from scheduling.models.fields import JSONText
 
 if TYPE_CHECKING:
     from scheduling.models.attempt import Attempt
+    from scheduling.models.batch import Batch
 
 
 class State(models.TextChoices):
@@ -119,6 +120,15 @@ class Job(models.Model):
     parent: models.ForeignKey[Job | None, Job | None] = models.ForeignKey(
         "self", null=True, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="children"
     )
+    batch: models.ForeignKey[Batch | None, Batch | None] = models.ForeignKey(
+        "scheduling.Batch",
+        null=True,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        db_index=False,
+        related_name="jobs",
+    )
+    batch_place = models.IntegerField(null=True, help_text="Its place among the calls of its batch, from 0.")
     expires_at = models.DateTimeField(null=True, help_text="It is canceled if it has not begun by then.")
 
     claim = models.IntegerField(default=0, help_text="Counts claims: the fence against those that came late.")
@@ -183,6 +193,10 @@ class Job(models.Model):
                 condition=Q(rate_limit__isnull=True, tokens__isnull=True, reserved=False)
                 | Q(rate_limit__isnull=False, tokens__gte=0),
             ),
+            models.CheckConstraint(
+                name="job_in_batch",
+                condition=Q(batch__isnull=True, batch_place__isnull=True) | Q(batch__isnull=False, batch_place__gte=0),
+            ),
             models.UniqueConstraint(name="job_key", fields=["name", "key"], condition=Q(holds_key=True)),
         ]
         indexes = [
@@ -209,6 +223,17 @@ class Job(models.Model):
                 fields=["cron"],
                 name="job_unfinished_of_cron",
                 condition=Q(cron__isnull=False, backfill=False, state__in=(State.PENDING, State.IN_PROGRESS)),
+            ),
+            models.Index(fields=["batch", "batch_place"], name="job_of_batch", condition=Q(batch__isnull=False)),
+            models.Index(
+                fields=["batch", "batch_place"],
+                name="job_unfinished_of_batch",
+                condition=Q(batch__isnull=False, state__in=(State.PENDING, State.IN_PROGRESS)),
+            ),
+            models.Index(
+                fields=["batch", "batch_place"],
+                name="job_failed_of_batch",
+                condition=Q(batch__isnull=False, state=State.FAILED),
             ),
             models.Index(fields=["state", "-id"], name="job_by_state"),
             models.Index(fields=["name", "-id"], name="job_by_name"),

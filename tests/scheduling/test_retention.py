@@ -221,7 +221,8 @@ def test_a_locked_row_is_left_and_holds_up_nobody():
 def test_two_at_once_remove_each_row_once(monkeypatch):
     monkeypatch.setattr(retention, "BATCH", 50)
     jobs = [job.pk for job in ended(300)]
-    both = [Elsewhere(lambda: sum(retention.remove(jobs[n : n + 50]) for n in range(0, 300, 50))) for _ in range(2)]
+    parts, before = [jobs[n : n + 50] for n in range(0, 300, 50)], testing.clock.now()
+    both = [Elsewhere(lambda: sum(retention.remove(part, before) for part in parts)) for _ in range(2)]
     assert sum(one.result() for one in both) == 300
     assert not left()
 

@@ -285,3 +285,9 @@ def cancels_itself_and_schedules_with_on_complete() -> None:
     scheduler.cancel(context.job_id or 0, interrupt=False)
     scheduler.now(noop, {"n": 1}, on_complete=told)
     scheduler.now(noop, {"n": 2}, on_complete=told, key="k")
+
+
+@mutation(name="work.batch_told")
+def batch_told(run_id: str, result: dict, context: object = None) -> object:
+    """The on_complete of a batch."""
+    return context
