@@ -8,7 +8,6 @@ same transaction. Where the looker dies before it has looked, the pusher does, o
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from functools import partial
 from typing import Any
 
 from django.db import transaction
@@ -78,10 +77,19 @@ RETURNING parent_id, on_complete, context, state, total, succeeded, failed, canc
 """  # noqa: S608
 
 
+def look_after_commit(batches: Collection[int]) -> None:
+    """Look at batches when this transaction has committed; where that look is lost, the pusher's next one will do."""
+
+    def late() -> None:
+        if failpoints.on:
+            failpoints.hit("batch.look")
+        look(batches)
+
+    transaction.on_commit(late, using=conf().database, robust=True)
+
+
 def look(batches: Collection[int]) -> int:
     """Close those of these batches that are over, and cancel what is to be; gives how many were closed."""
-    if failpoints.on:
-        failpoints.hit("batch.look")
     vendor = clock.database().vendor
     found = _fetch(TO_DO.format(ids=IDS[vendor]), [jsontext.dumps(list(batches))])
     return sum(_stop(_mark(id, cause, wait=False), wait=False) if cause else close(id) for id, cause in found)
@@ -146,7 +154,7 @@ def close(batch: int) -> bool:
                 outcome = {"type": state, "value": in_words(*counts)}
                 insert([transitions.told(batch, on_complete, context, outcome)])
             if parent:
-                transaction.on_commit(partial(look, [parent]), using=conf().database, robust=True)
+                look_after_commit([parent])
             if failpoints.on:
                 failpoints.hit("batch.close")
             return True

@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Any
 
 from django.db import transaction
@@ -268,11 +267,11 @@ def ended(rows: Sequence[Sequence[Any]]) -> None:
 
 
 def _look_at(batches: set[int | None]) -> None:
-    """Close those that are over, once this transaction has committed; a look that is lost, the pusher makes good."""
+    """Close those that are over, when this transaction has committed."""
     if some := {batch for batch in batches if batch is not None}:
         from scheduling.cluster import fanin  # late, as it ends jobs in turn
 
-        transaction.on_commit(partial(fanin.look, some), using=conf().database, robust=True)
+        fanin.look_after_commit(some)
 
 
 def _wake(ended: Sequence[int]) -> None:

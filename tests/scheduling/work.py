@@ -291,3 +291,8 @@ def cancels_itself_and_schedules_with_on_complete() -> None:
 def batch_told(run_id: str, result: dict, context: object = None) -> object:
     """The on_complete of a batch."""
     return context
+
+
+@mutation(name="work.nap")
+def nap(seconds: float) -> None:
+    time.sleep(seconds)
