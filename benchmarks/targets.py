@@ -87,6 +87,12 @@ TARGETS = [
     Target("actions at most once, beside Celery", _drained("ours", "once"), at_least=3, beside=_drained("celery")),
     Target("async actions of 100 ms, one worker", Figure("async", "ours", "waiting"), at_least=1000),
     Target(
+        "mutations of one batch, beside the same in none",
+        Figure("batches", "ours", "batch"),
+        at_least=0.7,
+        beside=Figure("batches", "ours", "bulk"),
+    ),
+    Target(
         "bulk enqueue, beside awa-pg's COPY",
         Figure("enqueue", "ours", "many"),
         at_least=1,

@@ -1,5 +1,6 @@
 """The questions, in the order in which they are asked."""
 
+from benchmarks.questions.batches import BATCHES
 from benchmarks.questions.crons import CRONS
 from benchmarks.questions.drain import ASYNC, DRAIN, ONCE, RETRIED
 from benchmarks.questions.enqueue import ENQUEUE
@@ -10,5 +11,5 @@ from benchmarks.questions.latency import LATENCY
 from benchmarks.questions.memory import MEMORY
 from benchmarks.questions.snapshot import SNAPSHOT
 
-_ALL = (DRAIN, ENQUEUE, LATENCY, RETRIED, ONCE, ASYNC, CRONS, HISTORY, SNAPSHOT, HOSTS_QUESTION, MEMORY, IDLE)
+_ALL = (DRAIN, ENQUEUE, LATENCY, RETRIED, ONCE, ASYNC, BATCHES, CRONS, HISTORY, SNAPSHOT, HOSTS_QUESTION, MEMORY, IDLE)
 QUESTIONS = {question.name: question for question in _ALL}

@@ -51,6 +51,11 @@ def napped(number: int, nap: float) -> None:
 
 
 @mutation
+def over() -> None:
+    """The on_complete of a batch."""
+
+
+@mutation
 def ticked(number: int) -> None:
     """A cron's run: writes down when it began."""
     mark(number)

@@ -49,14 +49,15 @@ class System(Adapter):
     def reset(self) -> None:
         from django.db import connection
 
-        from scheduling.models import Cron, Host, Job
+        from scheduling.models import Batch, Cron, Host, Job
 
         self._beside = 0
         Cron.objects.all().delete()
         with connection.cursor() as cursor:
             if connection.vendor == "postgresql":
-                cursor.execute(f"TRUNCATE {Job._meta.db_table}, {Host._meta.db_table} CASCADE")
+                cursor.execute(f"TRUNCATE {Job._meta.db_table}, {Batch._meta.db_table}, {Host._meta.db_table} CASCADE")
             else:
+                cursor.execute(f"DELETE FROM {Batch._meta.db_table}")
                 cursor.execute(f"DELETE FROM {Job._meta.db_table}")
                 cursor.execute(f"DELETE FROM {Host._meta.db_table}")
 
@@ -70,6 +71,12 @@ class System(Adapter):
         while number > 0:
             scheduler.bulk([call] * min(CHUNK, number))
             number -= CHUNK
+
+    def send_batch(self, kind: str, number: int) -> None:
+        """The same as one batch."""
+        from scheduling import Call, batches
+
+        batches.run([Call(f"benchmarks.{kind}")] * number, on_complete="benchmarks.over")
 
     def one(self, kind: str) -> Callable[[], Any]:
         from benchmarks.systems.ours import functions
@@ -109,7 +116,8 @@ class System(Adapter):
             cursor.execute("VACUUM (ANALYZE)" if connection.vendor == "postgresql" else "ANALYZE")
 
     def remaining(self) -> int:
-        from scheduling.models import Job, State
+        from scheduling.models import Batch, Job, State
 
         # by the ids alone: by their states a million that wait for next year would be looked through, on our time
-        return int(Job.objects.filter(pk__gt=self._beside).exclude(state=State.SUCCESS).exists())
+        jobs = Job.objects.filter(pk__gt=self._beside).exclude(state=State.SUCCESS)
+        return int(Batch.objects.open().exists() or jobs.exists())
