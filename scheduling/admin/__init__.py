@@ -8,6 +8,7 @@ from django.contrib import admin
 from django_q.models import Schedule
 
 from scheduling.admin.alert import AlertAdmin
+from scheduling.admin.batch import BatchAdmin
 from scheduling.admin.cron import CronAdmin
 from scheduling.admin.function import FunctionAdmin
 from scheduling.admin.host import HostAdmin
@@ -21,6 +22,7 @@ if admin.site.is_registered(Schedule):
 
 __all__ = [
     "AlertAdmin",
+    "BatchAdmin",
     "CronAdmin",
     "FunctionAdmin",
     "HostAdmin",

@@ -16,6 +16,7 @@ from scheduling.models import Cron, Host, Job
 PERIODS = {"10m": ("10 minutes", 600), "1h": ("hour", 3600), "1d": ("day", 86400), "7d": ("7 days", 604800)}
 MOST_CRONS = 200
 MOST_HOSTS = 20
+LONGEST_ID = 19  # digits; with less, a number fits an id
 NEWEST = 100_000  # jobs among which those of a host are looked for: no index leads to them
 
 # Ids grow with time, so the first job since a moment is found as in a sorted list, by halves.
@@ -64,6 +65,19 @@ class ByCron(admin.SimpleListFilter):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         return queryset.filter(cron=self.value()) if self.value() else queryset
+
+
+class ByBatch(admin.SimpleListFilter):
+    """By a batch, whose page leads here."""
+
+    title, parameter_name = "batch", "batch"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Iterable[tuple[str, str]]:
+        chosen = request.GET.get(self.parameter_name, "")
+        return [(chosen, f"#{chosen}")] if chosen.isdecimal() and len(chosen) < LONGEST_ID else []
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(batch=int(self.value() or 0)) if self.value() else queryset
 
 
 class ByHost(admin.SimpleListFilter):

@@ -16,7 +16,7 @@ from django.utils.safestring import SafeString
 from scheduling import scheduler
 from scheduling.admin import display
 from scheduling.admin.base import MOST_AT_ONCE, BigTableAdmin, VerbsAdmin, counted
-from scheduling.admin.filters import ByCron, ByFunction, ByHost, ByPeriod
+from scheduling.admin.filters import ByBatch, ByCron, ByFunction, ByHost, ByPeriod
 from scheduling.admin.job_page import page
 from scheduling.conf import conf
 from scheduling.exceptions import NotFinished, SchedulingError
@@ -41,7 +41,7 @@ class JobAdmin(VerbsAdmin, BigTableAdmin):
         "took",
     )
     list_display_links = ("number",)
-    list_filter = ("state", ByPeriod, ByFunction, ByCron, ByHost)
+    list_filter = ("state", ByPeriod, ByFunction, ByCron, ByBatch, ByHost)
     search_fields = ("id",)
     search_help_text = "An id, or the exact name of a function."
     actions = ("cancel", "retry")

@@ -23,11 +23,11 @@ from scheduling.cluster.audit import Audit, Stall
 from scheduling.cluster.claims import Lane
 from scheduling.cluster.errors import OURS_AGAIN, first_line, held, is_transient
 from scheduling.cluster.every import Every
-from scheduling.cluster.fanin import Sweep
 from scheduling.cluster.loopwork import LoopWork
 from scheduling.cluster.outlook import Outlook
 from scheduling.cluster.retention import Retention
 from scheduling.cluster.slots import Slot, Slots
+from scheduling.cluster.sweep import Sweep
 from scheduling.cluster.wakeups import Wakeups
 from scheduling.cluster.workqueue import WorkQueue
 from scheduling.conf import conf
@@ -38,7 +38,7 @@ logger = logging.getLogger("scheduling")
 LOOK_FOR_DEAD = 1.0  # seconds between two looks for dead hosts where they can be seen at once (one machine)
 LOOK_FOR_LEFTOVERS = 5.0  # seconds between two looks for claims of hosts that have ended, unless one just has
 LOOK_FOR_CANCELS = 0.25  # seconds between two looks whether a running job has been canceled
-LOOK_FOR_EXPIRED = 1.0  # seconds between two sweeps of jobs that have expired
+LOOK_FOR_EXPIRED = 1.0  # seconds between two sweeps: of jobs that have expired, of batches
 AUDIT = 5.0  # seconds between two looks for claims that nobody on this host has
 CALM = 1.0  # seconds without a failure after which an outage is over
 TICK_AGAIN = 0.2  # seconds until crons that are due, but must wait, are looked at again
@@ -73,7 +73,7 @@ class JobBroker(ORM):  # type: ignore[misc]
         self._ticks = Every(TICK_AGAIN)
         self._audits = Every(AUDIT)
         self._expiries = Every(LOOK_FOR_EXPIRED)
-        self._audit, self._retention, self._stall, self._batches = Audit(), Retention(), Stall(), Sweep()
+        self._audit, self._retention, self._stall, self._sweep = Audit(), Retention(), Stall(), Sweep()
         self._names = functions.names()
         self.loops = LoopWork(queue, self._names)
         self.outlook = Outlook(partial(claims.look, self._names))
@@ -108,8 +108,7 @@ class JobBroker(ORM):  # type: ignore[misc]
         self._interrupt()
         self.loops.look_after()
         if self._expiries():
-            cancels.expire()
-            self._batches.turn()
+            self._sweep.turn()
             self._keep_house()
         assert self.host is not None
         self.wakeups.hear()

@@ -19,7 +19,7 @@ from scheduling.conf import conf
 from scheduling.models import Batch, Cause
 from scheduling.models.insert import insert
 
-AT_ONCE = 1000  # jobs that are canceled in one transaction, and open batches of one sweep
+AT_ONCE = 1000  # jobs that are canceled in one transaction
 
 # Where it is asked for one row, and not whether there is any, the index is read from its end: what came last is
 # mostly unfinished longest, and before it lie the entries of all that have ended.
@@ -99,20 +99,6 @@ def look_at_all() -> int:
     """As look(), at all that are open."""
     some = Batch.objects.open().values_list("pk", flat=True)
     return look(some) if some else 0
-
-
-class Sweep:
-    """Looks at open batches in turns, for those whose looker died."""
-
-    def __init__(self) -> None:
-        self._after = 0
-
-    def turn(self) -> None:
-        """Look at the next ones."""
-        some = Batch.objects.open().filter(pk__gt=self._after).order_by("pk").values_list("pk", flat=True)[:AT_ONCE]
-        if some:  # fetches them
-            look(some)
-        self._after = some[AT_ONCE - 1] if len(some) == AT_ONCE else 0
 
 
 def cancel(batch: int) -> bool:

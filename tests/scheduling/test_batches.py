@@ -11,7 +11,8 @@ from django.db import IntegrityError, connection, transaction
 
 from scheduling import Call, Retry, action, batches, context, mutation, retrier, scheduler, testing
 from scheduling.batches import BatchStatus, Nested
-from scheduling.cluster import fanin, rescue, transitions
+from scheduling.cluster import fanin, rescue, sweep, transitions
+from scheduling.cluster.sweep import Sweep
 from scheduling.cluster.transitions import Trace
 from scheduling.exceptions import InvalidArguments, InvalidOption, NotFinished, NotFound, ScheduleLimitExceeded
 from scheduling.models import Batch, Job
@@ -495,7 +496,7 @@ def test_a_batch_that_somebody_has_locked_holds_up_nobody_and_is_closed_later(ho
         Batch.objects.select_for_update().get(pk=batch.pk)
         assert elsewhere(lambda: transitions.finish(claim, "0", Trace())) is True
         assert told() == []
-    fanin.Sweep().turn()
+    Sweep().turn()
     assert told() == [(batch.pk, "success", counts(1, 1))]
 
 
@@ -508,30 +509,30 @@ def test_the_pusher_makes_good_a_look_that_never_came(host):
     for claim in take(host, 2):
         transitions.finish(claim, "0", Trace())
     assert told() == []
-    sweep = fanin.Sweep()
-    sweep.turn()
-    sweep.turn()
+    sweeps = Sweep()
+    sweeps.turn()
+    sweeps.turn()
     assert told() == [(batch.pk, "success", counts(2, 2))]
 
 
 def test_a_sweep_goes_through_all_in_turns(host, monkeypatch):
-    monkeypatch.setattr(fanin, "AT_ONCE", 2)
+    monkeypatch.setattr(sweep, "AT_ONCE", 2)
     made = [batches.run(calls(1, run_after=60)) for _ in range(4)] + [batches.run(calls(1))]
     (claim,) = take(host, 9)
     transitions.finish(claim, "0", Trace())
-    sweep = fanin.Sweep()
+    sweeps = Sweep()
     for _ in range(3):
-        sweep.turn()
+        sweeps.turn()
     assert [batches.get(batch).state for batch in made] == ["open"] * 4 + ["success"]
-    sweep.turn()
-    assert sweep._after == made[1].pk
+    sweeps.turn()
+    assert sweeps._after == made[1].pk
 
 
 def test_a_sweep_is_one_query_where_no_batch_is_open(drain, django_assert_num_queries):
     batches.run(calls(1))
     drain()
     with django_assert_num_queries(1):
-        fanin.Sweep().turn()
+        Sweep().turn()
 
 
 # Its plans
