@@ -10,7 +10,7 @@ takes; result is {"type": "success" | "canceled", "value": {"total", "succeeded"
 is said of a batch that was canceled, or of which a call failed where on_failure is "cancel".
 
 A batch may hold batches (Nested): each closes when all in it has ended, counts as one of its outer batch's calls, a
-success or canceled, and is told of by itself. Up to 100,000 calls, with those of the batches within.
+success or canceled, and is told of by itself. Up to 100,000 calls, with those of the batches within, 20 deep.
 
 A call that is run again (scheduler.retry()) is a new job, in no batch: the batch stays as it is.
 """
@@ -37,6 +37,7 @@ from scheduling.models.insert import NewJob, insert
 from scheduling.twins import twin
 
 MOST = 100_000  # calls and batches within one
+DEEPEST = 20  # batches, each within the one before
 MOST_BYTES = 64 << 20  # of their arguments
 AT_ONCE = 1000  # rows in one statement
 MOST_RESULTS = 10_000  # at once
@@ -93,8 +94,8 @@ def run(
     an empty batch, at once. With on_failure="cancel" the first call that fails for good cancels all others, running
     ones too. Calls take the options of scheduler.bulk(), but no key. Counts as one call of a running function.
 
-    Raises InvalidArguments (also past 100,000 calls, or 64 MiB of arguments), InvalidOption or NotFound at the call;
-    then nothing is scheduled.
+    Raises InvalidArguments (also past 100,000 calls, 64 MiB of arguments, or 20 batches within each other),
+    InvalidOption or NotFound at the call; then nothing is scheduled.
     """
     parts = _parts(Nested(calls, on_complete, context, on_failure))
     running.count_scheduled(1, 0)
@@ -104,7 +105,7 @@ def run(
             fanin.cancel(parts[0].batch.pk)
         for part in reversed(parts):
             if not part.jobs:
-                fanin.close(part.batch.pk)
+                fanin.close(part.batch.pk, looks=False)
     parts[0].batch.refresh_from_db()
     return parts[0].batch
 
@@ -190,6 +191,8 @@ def _parts(whole: Nested) -> list[_Part]:
             raise InvalidArguments(f"a batch holds at most {MOST:,} calls, with those of the batches within it")
         for place, one in enumerate(part.spec.calls):
             if isinstance(one, Nested):
+                if part.depth == DEEPEST:
+                    raise InvalidArguments(f"batches are within each other at most {DEEPEST} deep")
                 parts.append(_part(one, part, place))
                 continue
             part.jobs.append(_job(one, place))

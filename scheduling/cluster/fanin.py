@@ -21,31 +21,37 @@ from scheduling.models.insert import insert
 
 AT_ONCE = 1000  # jobs that are canceled in one transaction
 
-# Where it is asked for one row, and not whether there is any, the index is read from its end: what came last is
-# mostly unfinished longest, and before it lie the entries of all that have ended.
+# Where it is asked for the last row, and not whether there is any, an index is read, whatever the planner thinks, and
+# from its end: what came last is mostly unfinished longest, and before it lie the entries of all that has ended.
 BUSY = """
 (
-    (SELECT batch_place FROM scheduling_job WHERE batch_id = batch.id AND state IN ('pending', 'in_progress')
-        ORDER BY batch_place DESC LIMIT 1) IS NOT NULL
-    OR (SELECT place FROM scheduling_batch AS part WHERE parent_id = batch.id AND state = 'open' LIMIT 1) IS NOT NULL
+    (SELECT batch_place FROM scheduling_job
+        WHERE batch_id = batch.id AND state IN ('pending', 'in_progress') ORDER BY batch_place DESC LIMIT 1) IS NOT NULL
+    OR (SELECT place FROM scheduling_batch AS part
+        WHERE parent_id = batch.id AND state = 'open' ORDER BY place DESC LIMIT 1) IS NOT NULL
 )
 """
 HAS_FAILED = """
 (
     on_failure = 'cancel' AND (
-        (SELECT batch_place FROM scheduling_job WHERE batch_id = batch.id AND state = 'failed' LIMIT 1) IS NOT NULL
+        (SELECT batch_place FROM scheduling_job
+            WHERE batch_id = batch.id AND state = 'failed' ORDER BY batch_place DESC LIMIT 1) IS NOT NULL
         OR (SELECT place FROM scheduling_batch AS part
-            WHERE parent_id = batch.id AND canceled_by = 'failure' LIMIT 1) IS NOT NULL
+            WHERE parent_id = batch.id AND canceled_by = 'failure' ORDER BY place DESC LIMIT 1) IS NOT NULL
     )
 )
 """
 TO_DO = f"""
 SELECT id, CASE WHEN canceled_by = '' AND {HAS_FAILED} THEN 'failure' ELSE canceled_by END
 FROM scheduling_batch AS batch
-WHERE id IN ({{ids}}) AND state = 'open' AND (canceled_by <> '' OR {HAS_FAILED} OR NOT {BUSY})
+WHERE {{these}} AND state = 'open' AND (canceled_by <> '' OR {HAS_FAILED} OR NOT {BUSY})
 ORDER BY id DESC
 """  # noqa: S608 - text of ours
 """Those within others first."""
+THESE = {
+    "postgresql": f"id = ANY (ARRAY({IDS['postgresql']}))",  # a plain join may ask all that are open first
+    "sqlite": f"id IN ({IDS['sqlite']})",
+}
 MARK = """
 WITH RECURSIVE tree(id) AS (
     SELECT id FROM scheduling_batch WHERE id = %s
@@ -90,8 +96,7 @@ def look_after_commit(batches: Collection[int]) -> None:
 
 def look(batches: Collection[int]) -> int:
     """Close those of these batches that are over, and cancel what is to be; gives how many were closed."""
-    vendor = clock.database().vendor
-    found = _fetch(TO_DO.format(ids=IDS[vendor]), [jsontext.dumps(list(batches))])
+    found = _fetch(TO_DO.format(these=THESE[clock.database().vendor]), [jsontext.dumps(list(batches))])
     return sum(_stop(_mark(id, cause, wait=False), wait=False) if cause else close(id) for id, cause in found)
 
 
@@ -119,18 +124,18 @@ def _mark(batch: int, cause: str, *, wait: bool) -> list[int]:
 
 
 def _stop(batches: Sequence[int], *, wait: bool) -> int:
-    """Cancel what is unfinished in these, and close them; gives how many were closed."""
+    """Cancel what is unfinished in these, innermost first, and close them; gives how many were closed."""
     for id in batches:
         while cancels.cancel_of_batch(id, AT_ONCE, wait=wait):
             if failpoints.on:
                 failpoints.hit("batch.cancel")
-    return sum([close(id) for id in batches])
+    return sum([close(id, looks=id == batches[-1]) for id in batches])
 
 
-def close(batch: int) -> bool:
+def close(batch: int, *, looks: bool = True) -> bool:
     """Close a batch if it is over, and schedule its on_complete, in one transaction; gives whether it was this call.
 
-    One that somebody has locked is left to them.
+    One that somebody has locked is left to them. Then the batch that holds it is looked at, unless the caller does.
     """
     now, params = clock.sql()
     text = CLOSE.format(now=now, row_lock=transitions.ROW_IF_FREE[clock.database().vendor])
@@ -139,7 +144,7 @@ def close(batch: int) -> bool:
             if on_complete:
                 outcome = {"type": state, "value": in_words(*counts)}
                 insert([transitions.told(batch, on_complete, context, outcome)])
-            if parent:
+            if parent and looks:
                 look_after_commit([parent])
             if failpoints.on:
                 failpoints.hit("batch.close")

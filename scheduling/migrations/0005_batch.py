@@ -75,6 +75,14 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='batch',
+            index=models.Index(condition=models.Q(('parent__isnull', False), ('state', 'open')), fields=['parent', 'place'], name='batch_open_in_batch'),
+        ),
+        migrations.AddIndex(
+            model_name='batch',
+            index=models.Index(condition=models.Q(('canceled_by', 'failure'), ('parent__isnull', False)), fields=['parent', 'place'], name='batch_failed_in_batch'),
+        ),
+        migrations.AddIndex(
+            model_name='batch',
             index=models.Index(condition=models.Q(('root__isnull', False)), fields=['root'], name='batch_in_root'),
         ),
         migrations.AddIndex(

@@ -125,6 +125,16 @@ class Batch(models.Model):
         ]
         indexes = [
             models.Index(fields=["id"], name="batch_open", condition=Q(state=BatchState.OPEN)),
+            models.Index(
+                fields=["parent", "place"],
+                name="batch_open_in_batch",
+                condition=Q(parent__isnull=False, state=BatchState.OPEN),
+            ),
+            models.Index(
+                fields=["parent", "place"],
+                name="batch_failed_in_batch",
+                condition=Q(parent__isnull=False, canceled_by=Cause.FAILURE),
+            ),
             models.Index(fields=["root"], name="batch_in_root", condition=Q(root__isnull=False)),
             models.Index(fields=["state", "-id"], name="batch_by_state"),
             models.Index(fields=["finished_at"], name="batch_ended", condition=Q(root__isnull=True)),

@@ -157,10 +157,21 @@ def test_too_many_calls_are_refused(monkeypatch):
     batches.run([*calls(2), Nested(calls(2))])
     with pytest.raises(InvalidArguments, match="at most 5 calls"):
         batches.run([*calls(2), Nested(calls(3))])
+
+
+def test_too_deep_a_nesting_is_refused():
+    batches.run(nested(batches.DEEPEST))
+    with pytest.raises(InvalidArguments, match="20 deep"):
+        batches.run(nested(batches.DEEPEST + 1))
     again: list = []
     again.append(Nested(again))
     with pytest.raises(InvalidArguments):
         batches.run(again)
+
+
+def nested(depth):
+    """Calls of a batch that holds one that holds one, so deep."""
+    return calls(1) if depth == 0 else [Nested(nested(depth - 1))]
 
 
 def test_too_large_arguments_are_refused(monkeypatch):
@@ -387,6 +398,30 @@ def test_cancel_reaches_those_within_and_none_beside():
     assert batches.cancel(outer) is True
     assert batches.status(outer) == status("canceled", 2, canceled=2)
     assert batches.status(other) == status("open", 1, pending=1)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("end", ["cancel", "finish"])
+def test_many_within_one_end_as_well(end, host, caplog):
+    """One that closes looks at its outer one, which looks at the others: not each from inside the one before."""
+    batch = batches.run([Nested(calls(1)) for _ in range(150)], on_complete=work.batch_told)
+    if end == "cancel":
+        assert batches.cancel(batch) is True
+    else:
+        for claim in take(host, 150):
+            transitions.finish(claim, "0", Trace())
+    ended = {"cancel": counts(150, canceled=150), "finish": counts(150, 150)}[end]
+    assert [said for *_, said in told()] == [ended]
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_those_deep_within_each_other_close_one_after_the_other(host, caplog):
+    batch = batches.run(nested(batches.DEEPEST), on_complete=work.batch_told)
+    (claim,) = take(host)
+    transitions.finish(claim, "0", Trace())
+    assert batches.status(batch) == status("success", 1, succeeded=1)
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
 def test_a_failure_within_cancels_as_far_as_batches_say_so(drain):
