@@ -28,12 +28,7 @@ PAGES = {
     "functions": ["functions.py", "functions.py @query @mutation @action", "options.py Options", "running.py Context"],
     "scheduler": ["scheduler.py", "scheduler.py scheduler.*", "calls.py", "calls.py Call", "keys.py", *JOBS],
     "retrier": ["retrier.py", "retrier.py retrier.*", "backoff.py Retry", "exceptions.py Permanent RetryAfter"],
-    "batches": [
-        "batches.py",
-        "batches.py batches.run batches.get batches.status batches.cancel batches.results",
-        "batches.py batches.Nested batches.BatchStatus batches.CallResult",
-        "models/batch.py BatchState Batch",
-    ],
+    "batches": ["batches.py", "batches.py batches.*", "models/batch.py BatchState Batch"],
     "crons": ["crons.py", "declarations.py Crons", "crons.py crons.*", "backfills.py crons.backfill"],
     "pools": ["pools.py", "pools.py pools.*"],
     "limits": ["limits.py", "limits.py limits.*", "buckets.py TokenBucket FixedWindow RateLimit"],
@@ -43,7 +38,10 @@ PAGES = {
 }
 SHOWN_AS = {"Context": "context", "testing.Clock": "testing.clock", "Conf": "SCHEDULING"}  # callers make none of these
 TITLES = {"calls.py": "Options of a call", "keys.py": "Keys", "pytest_fixtures.py": "Fixtures of pytest"}
-INTERNAL = "pools.key_of pools.declares limits.require limits.exists crons.declarations crons.edited Job.save Batch.save Options.of"
+INTERNAL = (
+    "pools.key_of pools.declares limits.require limits.exists crons.declarations crons.edited "
+    "Job.save Batch.save Options.of"
+)
 ERRORS = re.findall(r"^class (\w+)\(SchedulingError\)", (CODE / "exceptions.py").read_text(), re.MULTILINE)
 OF_DJANGO = "version verbosity settings pythonpath traceback no_color force_color skip_checks"
 
