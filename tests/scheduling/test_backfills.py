@@ -250,9 +250,10 @@ def test_a_cleanup_leaves_what_others_still_wait_for(cron, clock):
 def test_retention_leaves_what_others_still_wait_for(cron):
     jobs = crons.backfill("c", at(0), at(3))
     scheduler.cancel(jobs[1])
-    assert retention.remove([jobs[1].pk]) == 0
+    later = testing.clock.now() + MINUTE
+    assert retention.remove([jobs[1].pk], later) == 0
     finish(jobs[0])
-    assert retention.remove([jobs[0].pk, jobs[1].pk]) == 2
+    assert retention.remove([jobs[0].pk, jobs[1].pk], later) == 2
 
 
 @postgresql
