@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -102,10 +103,10 @@ def changed() -> Figures:
     ours, raw = [], []
     for more in range(1, 4):
         other = [replace(row, volume=row.volume + more) for row in rows]
-        ours.append(seconds(lambda other=other: write(other)))
+        ours.append(seconds(partial(write, other)))
         if connection.vendor == "postgresql":
             other = [replace(row, volume=row.volume + more + 10) for row in rows]
-            raw.append(seconds(lambda other=other: merge(other)))
+            raw.append(seconds(partial(merge, other)))
     figures = {"markets": len(rows), "per_second": len(rows) / min(ours)}
     return figures | ({"times_copy": min(ours) / min(raw)} if raw else {})
 

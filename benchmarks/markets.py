@@ -80,7 +80,7 @@ def simulator(topics: int, *, rate: int) -> Iterator[dict[str, str]]:
         process.stdout.readline()
         lines = [process.stdout.readline().strip() for _ in range(6)]
         try:
-            yield dict(line.split("=", 1) for line in lines)  # type: ignore[misc]
+            yield dict(line.split("=", 1) for line in lines)
         finally:
             process.terminate()
 
