@@ -7,7 +7,7 @@ STORM = --db $(if $(filter command line environment,$(origin DB)),$(DB),both) $(
 FAULTS := tests/chaos tests/releases
 QUICK := drain,enqueue,latency,retried,once,async
 
-.PHONY: help setup demo test chaos kills bench bench-peers check format docs clean
+.PHONY: help setup demo test chaos kills bench bench-peers bench-markets check format docs clean
 .DEFAULT_GOAL := help
 
 help: ## what there is
@@ -50,6 +50,9 @@ bench: $(VENV)/installed ## how fast it is here, in about a minute (ONLY=drain,e
 
 bench-peers: $(VENV)/installed ## ours and the others, into docs/benchmarks.md (half an hour)
 	@$(BIN)/python -m benchmarks --peers --scale $(or $(SCALE),1) --only "$(ONLY)" --systems "$(SYSTEMS)"
+
+bench-markets: $(VENV)/installed ## how fast the market jobs are, with 50,000 markets an exchange (TOPICS=… ONLY=full,stats)
+	@$(BIN)/python -m benchmarks.markets --topics $(or $(TOPICS),50000) --only "$(ONLY)"
 
 docs: $(VENV)/installed ## write docs/reference/ from the code's docstrings
 	@SECRET_KEY=docs $(BIN)/python docs/build.py

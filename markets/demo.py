@@ -18,6 +18,7 @@ from pathlib import Path
 from django.conf import settings
 
 from config import embedded_postgres
+from markets.simulator.handle import roots
 from scheduling.cluster.process import die_with
 
 FOLDER = Path(settings.BASE_DIR) / ".demo"
@@ -25,6 +26,7 @@ PASSWORD = FOLDER / "password"
 POSTGRES = FOLDER / "postgres"
 HOST = "127.0.0.1"
 WEB_PORT, EXCHANGE_PORT = 8000, 8700
+EXCHANGES = "opinion,polymarket,kalshi"
 SYNC_EVERY = 30  # seconds
 RESTART_PAUSE = 1.0
 STOP_WITHIN = 10.0
@@ -126,10 +128,9 @@ class Tree:
     def __post_init__(self) -> None:
         environment = {
             "DEBUG": "0",
-            "EXCHANGES": "opinion",
-            "OPINION_API_URL": f"http://{HOST}:{self.exchange_port}/openapi",
+            "EXCHANGES": EXCHANGES,
             "OPINION_API_KEY": "",
-        }
+        } | roots(f"http://{HOST}:{self.exchange_port}")
         commands = {
             "exchange": ["exchange_simulator", "--host", HOST, "--port", str(self.exchange_port)],
             "cluster": ["qcluster"],

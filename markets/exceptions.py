@@ -5,9 +5,11 @@ MarketsError
 ├── SyncFailed             one or more exchanges could not be synced; the others were
 └── ExchangeError          something went wrong between us and an exchange
     ├── Unreachable        no answer: connection, time limit, or the exchange is down (5xx)
-    ├── RateLimited        it keeps saying 429
+    ├── RateLimited        it says 429, or our own limit for it has no token left
+    ├── CircuitOpen        too many requests in a row failed: it is not asked for a while
     ├── BadAnswer          an answer that cannot be read: not JSON, cut, too large, wrong shape
-    └── Refused            it read the request and said no
+    ├── Refused            it read the request and said no
+    └── NothingGathered    it answered nothing of what an analysis asked
 """
 
 from __future__ import annotations
@@ -57,10 +59,18 @@ class Unreachable(ExchangeError):
 
 
 class RateLimited(ExchangeError):
-    """The exchange keeps answering 429; `retry_after` is in seconds."""
+    """The exchange answers 429, or our own limit for it has no token left; `retry_after` is in seconds."""
 
     def __init__(self, message: str, *, retry_after: float, said: str = "") -> None:
         super().__init__(message, said=said)
+        self.retry_after = retry_after
+
+
+class CircuitOpen(ExchangeError):
+    """Too many requests in a row failed, so none was sent; `retry_after` is in seconds."""
+
+    def __init__(self, message: str, *, retry_after: float) -> None:
+        super().__init__(message)
         self.retry_after = retry_after
 
 
@@ -74,3 +84,11 @@ class Refused(ExchangeError):
     def __init__(self, message: str, *, errno: int, said: str = "") -> None:
         super().__init__(message, said=said)
         self.errno = errno
+
+
+class NothingGathered(ExchangeError):
+    """The exchange answered nothing of what an analysis asked; `retry_after` is in seconds, where it said so."""
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after

@@ -10,15 +10,17 @@ from datetime import datetime
 from typing import Any
 
 from django.db import Error, connection, transaction
-from django.utils import timezone
 
+from markets import freshness
 from markets.exceptions import ExchangeError
 from markets.exchanges.cleaning import clean
 from markets.models import SyncLog
-from markets.models.sync_log import PROCESS_ENDED
+from markets.models.sync_log import PROCESS_ENDED, TIMEOUT
 from markets.results import Tally
+from scheduling import clock
+from scheduling.exceptions import JobTimeout
 
-MAX_REJECTED, MAX_ERROR = 50, 2_000
+MAX_ERROR = 2_000
 LOGGED = ("seen", "created", "updated", "unchanged", "rejected", "requests")
 logger = logging.getLogger("markets.sync")
 
@@ -33,7 +35,10 @@ def open_log(exchange: str, *, feed: str, job_id: int | None, attempt: int, at: 
 
 @contextmanager
 def closing_log(log: SyncLog, tally: Tally) -> Iterator[None]:
-    """Close the log as success at the end of the block, as failed if it raises anything at all."""
+    """Close the log as success at the end of the block, as failed if it raises anything at all.
+
+    A success resolves the alert of its feed, in the same transaction.
+    """
     try:
         yield
     except BaseException as error:
@@ -48,12 +53,16 @@ def closing_log(log: SyncLog, tally: Tally) -> Iterator[None]:
 
 
 def _close(log: SyncLog, tally: Tally, error: BaseException | None = None) -> None:
-    fields = tally.as_fields() | {"rejected_rows": [asdict(row) for row in tally.rejected[:MAX_REJECTED]]}
+    fields: dict[str, Any] = tally.as_fields()
+    fields["rejected_rows"] = [asdict(row) for row in tally.rejected]
+    fields["missed"] = clean("; ".join(tally.missed), most=MAX_ERROR, secrets=tally.secrets)
     own = SyncLog.objects.filter(pk=log.pk)
-    if error is None:
-        own.succeed(at=timezone.now(), **fields)
+    if error is not None:
+        own.fail(at=clock.now(), error=describe(error, tally.secrets), **fields)
     else:
-        own.fail(at=timezone.now(), error=describe(error, tally.secrets), **fields)
+        with transaction.atomic():
+            if own.succeed(at=clock.now(), **fields):
+                freshness.restored(log.exchange_id, log.feed)
     _say("sync.fail" if error else "sync.finish", log, fields)
 
 
@@ -64,5 +73,7 @@ def _say(event: str, log: SyncLog, fields: Mapping[str, Any]) -> None:
 
 def describe(error: BaseException, secrets: Sequence[str] = ()) -> str:
     """An error for operators: cut, cleaned, with what the exchange said."""
+    if isinstance(error, JobTimeout):
+        return TIMEOUT
     text = error.for_operators() if isinstance(error, ExchangeError) else f"{type(error).__name__}: {error}"
     return clean(text, most=MAX_ERROR, secrets=secrets)

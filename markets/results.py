@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from markets.exchanges.rows import Key, Page, Rejected
+from markets.exchanges.rows import Key, Page, Rejected, Slice
 from markets.exchanges.wire import Wire
+
+KEPT_REJECTED = 50
+"""So many of the rows that one sync could not read are kept in its SyncLog."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +30,7 @@ class Counts:
 
 @dataclass(frozen=True, kw_only=True)
 class SyncResult:
-    """What a sync of one exchange did. Topics, binary markets and children each count as one."""
+    """What a sync of one exchange did. Topics, binary markets, children and trades each count as one."""
 
     exchange: str
     seen: int
@@ -53,24 +56,43 @@ class Tally:
     exchange: str
     counts: Counts = field(default_factory=Counts)
     rejected: list[Rejected] = field(default_factory=list)
+    """The first rows that could not be read: see KEPT_REJECTED."""
+    rejections: int = 0
+    """How many there were."""
     seen: set[Key] = field(default_factory=set)
     unreadable: set[str | None] = field(default_factory=set)
     """The ids of rejected rows; None for one whose id could not be read either."""
     topics: int = 0
     total: int | None = None
+    missed: dict[str, None] = field(default_factory=dict)
+    """Why some of what was to be read may be missing: each reason once."""
     wire: Wire | None = None
+    asked: int = 0
+    """Requests for prices, which are sent over a wire of their own."""
+
+    def reject(self, *rows: Rejected) -> None:
+        """Count rows that could not be read, and keep the first ones."""
+        self.rejections += len(rows)
+        self.rejected += rows[: KEPT_REJECTED - len(self.rejected)]
 
     def add(self, page: Page, counts: Counts) -> None:
         """Count a page that was written."""
         self.counts += counts
-        self.rejected += page.rejected
+        self.reject(*page.rejected)
         self.seen.update(row.key for row in page.rows)
         self.unreadable.update(row.external_id for row in page.rejected)
 
+    def heard(self, slice: Slice, counts: Counts) -> None:
+        """Count a slice of trades that was written."""
+        self.counts += counts
+        self.reject(*slice.rejected)
+        if slice.missed:
+            self.missed[slice.missed] = None
+
     def walked(self, page: Page) -> None:
-        """Count the topics of a page of the listing. An empty page tells no total worth believing."""
+        """Count the topics of a page of the listing, as many as there are by what it says last."""
         self.topics += page.length
-        if page.length:
+        if page.total is not None:
             self.total = page.total
 
     @property
@@ -81,7 +103,7 @@ class Tally:
     @property
     def requests(self) -> int:
         """How many requests were sent."""
-        return self.wire.requests if self.wire else 0
+        return self.asked + (self.wire.requests if self.wire else 0)
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -90,7 +112,7 @@ class Tally:
 
     def as_fields(self) -> dict[str, int]:
         """The counters of a SyncLog and of a SyncResult."""
-        counted = asdict(self.counts) | {"rejected": len(self.rejected)}
+        counted = asdict(self.counts) | {"rejected": self.rejections}
         return counted | {"seen": sum(counted.values()), "requests": self.requests}
 
     def result(self, *, seconds: float) -> SyncResult:

@@ -1,4 +1,4 @@
-"""How fresh each exchange's markets are: when a sync last succeeded, against how often one should."""
+"""How fresh each feed is: when a sync last succeeded, against what is promised of it."""
 
 from __future__ import annotations
 
@@ -6,21 +6,18 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import OuterRef, QuerySet, Subquery
+from django.db.models import QuerySet
 from django.db.models.expressions import RawSQL
+from django.utils.safestring import SafeString
 
-from markets.exchanges import CATALOGUES
-from markets.functions import sync_markets
+from markets import freshness
 from markets.models import Exchange, SyncLog
-from scheduling import schedules
 from scheduling.admin import cron_page, display
 from scheduling.admin.dashboard import Snapshot
 from scheduling.admin.paging import MOST, Bounded
-from scheduling.exceptions import InvalidSchedule
 from scheduling.models import Cron
 
 TEMPLATE = "admin/markets/feeds.html"
-GRACE = timedelta(seconds=60)  # a sync takes a while itself
 
 COUNT = f"""(
     SELECT count(*) FROM (
@@ -29,67 +26,55 @@ COUNT = f"""(
 )"""  # noqa: S608
 
 
-def with_syncs(exchanges: QuerySet[Any]) -> QuerySet[Any]:
-    """Exchanges with their newest sync, the last that succeeded, and how many markets they have (bounded)."""
-    logs = SyncLog.objects.filter(exchange=OuterRef("pk"), feed=SyncLog.Feed.MARKETS).order_by("-started_at")
-    return exchanges.annotate(
-        synced_at=Subquery(logs.filter(state=SyncLog.State.SUCCESS).values("finished_at")[:1]),
-        last_id=Subquery(logs.values("pk")[:1]),
-        last_state=Subquery(logs.values("state")[:1]),
-        last_at=Subquery(logs.values("started_at")[:1]),
-        market_count=RawSQL(COUNT, []),  # noqa: S611 - text of ours
-    )
+def with_markets(exchanges: QuerySet[Any]) -> QuerySet[Any]:
+    """Exchanges with how many markets they have (bounded)."""
+    return exchanges.annotate(market_count=RawSQL(COUNT, []))  # noqa: S611 - text of ours
 
 
 def data(snapshot: Snapshot) -> Mapping[str, Any]:
     """What the panel shows."""
-    cron = next((cron for cron in snapshot.crons if cron.function == sync_markets.name), None)
-    every = interval(cron, snapshot.now) if cron else None
+    exchanges = with_markets(Exchange.objects.order_by("pk"))
+    feeds = freshness.feeds(snapshot.crons, of=exchanges)
+    crons = {feed: _cron(snapshot, function) for feed, function in freshness.FUNCTIONS.items()}
     return {
-        "rows": [_row(exchange, cron, every, snapshot.now) for exchange in with_syncs(Exchange.objects.order_by("pk"))],
-        "every": display.duration(every) if every else "",
-        "cron": cron,
+        "rows": [_row(feed, crons[feed.feed], snapshot.now) for feed in feeds],
+        "uncronned": [SyncLog.Feed(feed).label.lower() for feed, cron in crons.items() if cron is None],
     }
 
 
-def interval(cron: Cron, now: datetime) -> timedelta | None:
-    """The time between the next two ticks of a cron; None where its schedule cannot be read."""
-    try:
-        schedule = schedules.parse(cron.spec, cron.timezone)
-    except InvalidSchedule:
-        return None
-    first, second = schedules.upcoming(schedule, after=now, anchor=cron.anchor, n=2)
-    return second - first
-
-
-def freshness(age: timedelta | None, every: timedelta | None) -> str:
-    """fresh, late or stale, by how many syncs seem to be missing; never where none succeeded.
-
-    >>> freshness(timedelta(minutes=6), timedelta(minutes=5)), freshness(timedelta(hours=1), timedelta(minutes=5))
-    ('fresh', 'stale')
-    """
-    if age is None:
+def kind(feed: freshness.Feed, now: datetime) -> str:
+    """fresh, or stale where its promise is broken; never where no sync has succeeded, as far as logs are kept."""
+    if feed.synced_at is None:
         return "never"
-    if every is None or age <= every * 1.5 + GRACE:
-        return "fresh"
-    return "late" if age <= every * 4 + GRACE else "stale"
+    return "stale" if feed.is_stale(now) else "fresh"
 
 
-def _row(exchange: Any, cron: Cron | None, every: timedelta | None, now: datetime) -> dict[str, Any]:
-    age = now - exchange.synced_at if exchange.synced_at else None
-    kind = freshness(age, every)
-    if not exchange.enabled:
-        shown = display.badge("off", "off")
-    elif exchange.pk not in CATALOGUES:
-        shown = display.badge("off", "no feed of markets")
-    elif cron and not cron_page.ticks(cron):
-        shown = display.badge("paused", "not scheduled")
-    else:
-        shown = display.badge(kind, "never synced" if kind == "never" else "")
+def _cron(snapshot: Snapshot, function: str) -> Cron | None:
+    return next((cron for cron in snapshot.crons if cron.function == function), None)
+
+
+def _badge(feed: freshness.Feed, cron: Cron | None, now: datetime) -> SafeString:
+    if not feed.exchange.enabled:
+        return display.badge("off", "off")
+    if cron and not cron_page.ticks(cron):
+        return display.badge("paused", "not scheduled")
+    found = kind(feed, now)
+    return display.badge(found, "never synced" if found == "never" else "")
+
+
+def _row(feed: freshness.Feed, cron: Cron | None, now: datetime) -> dict[str, Any]:
     return {
-        "exchange": exchange,
-        "badge": shown,
-        "synced": display.moment(exchange.synced_at, now),
-        "markets": str(Bounded(exchange.market_count)),
-        "last": display.badge(exchange.last_state) if exchange.last_state else "",
+        "exchange": feed.exchange,
+        "feed": feed.feed,
+        "badge": _badge(feed, cron, now),
+        "synced": display.moment(feed.synced_at, now),
+        "promise": within(feed.promise),
+        "markets": str(Bounded(feed.exchange.market_count)) if feed.feed == SyncLog.Feed.MARKETS else "",
+        "last": display.badge(feed.last_state) if feed.last_state else "",
+        "last_id": feed.last_id,
     }
+
+
+def within(promise: timedelta | None) -> str:
+    """A promise in words."""
+    return f"within {display.duration(promise)}" if promise else display.NOTHING

@@ -1,10 +1,9 @@
-"""Markets and their prices, as the exchanges last showed them: read only."""
+"""Markets and their prices, as the exchanges last showed them; operators have them analysed and watched."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import timedelta
-from decimal import Decimal
 from typing import Any
 
 from django.contrib import admin
@@ -14,26 +13,13 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from markets.admin import market_page
+from markets.admin.market_verbs import MarketVerbs
+from markets.admin.words import money, outside
 from markets.models import Market, PriceSnapshot
 from scheduling import clock
 from scheduling.admin import display
 from scheduling.admin.base import BigTableAdmin
-
-CHILDREN, PRICES = 200, 60  # shown on a market's page
-WIDTH, HEIGHT = 480, 80
-
-
-def money(amount: Decimal | None) -> str:
-    """An amount for people: whole from 1,000 on.
-
-    >>> money(Decimal("1234567.8900")), money(Decimal("12.5000"))
-    ('1,234,568', '12.5')
-    """
-    if amount is None:
-        return display.NOTHING
-    if amount >= 1000:
-        return f"{amount:,.0f}"
-    return f"{amount:.4f}".rstrip("0").rstrip(".") or "0"
 
 
 class ByClosing(admin.SimpleListFilter):
@@ -56,18 +42,18 @@ class ByClosing(admin.SimpleListFilter):
 
 
 @admin.register(Market)
-class MarketAdmin(BigTableAdmin):
+class MarketAdmin(MarketVerbs, BigTableAdmin):
     """The most traded first."""
 
     change_form_template = "admin/markets/market/page.html"
     keyset = ("volume", "id")
     list_display = ("name", "source", "status_badge", "traded", "price", "closes", "changed")
-    list_filter = ("exchange", "kind", "status", ByClosing)
+    list_filter = ("exchange", "kind", "status", ByClosing, "watched")
     search_fields = ("title",)
     search_help_text = "Part of the title, or the exchange's id for it."
 
     def for_list(self, rows: QuerySet[Any]) -> QuerySet[Any]:
-        return rows.defer("labels", "yes_token", "no_token")
+        return rows.select_related(None).defer("labels", "yes_token", "no_token")
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
@@ -77,11 +63,13 @@ class MarketAdmin(BigTableAdmin):
             return queryset, False
         return queryset.filter(Q(title__icontains=term) | Q(external_id=term)), False
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return super().get_queryset(request).select_related("parent")
+
     def page(self, request: HttpRequest, obj: Any) -> dict[str, Any]:
         now = obj.looked_at
-        children = obj.children.order_by("-volume", "-pk").defer("labels")[: CHILDREN + 1]
-        prices = list(obj.prices.order_by("-at")[:PRICES])
         return {
+            "title": display.shortened(obj.title),
             "market": obj,
             "badge": display.badge(obj.status),
             "volume": money(obj.volume),
@@ -94,17 +82,17 @@ class MarketAdmin(BigTableAdmin):
                 "updated": display.moment(obj.updated_at, now),
                 "priced": display.moment(obj.price_at, now),
             },
-            "children": [(child, display.badge(child.status), money(child.volume), money(child.last_price))
-                         for child in children[:CHILDREN]],
-            "prices": prices,
-            "line": line(prices),
-            "prices_url": f"{reverse('admin:markets_pricesnapshot_changelist')}?market__id__exact={obj.pk}",
-        }  # fmt: skip
+            "outside": outside(obj, "its page there"),
+            "chart": market_page.chart(obj, now, request.GET.get("days", "")),
+            "beside": market_page.beside(obj),
+            "reports": market_page.reports(obj, now),
+            "buttons": self.for_market(request, obj),
+        }
 
     @admin.display(description="Market")
     def name(self, market: Market) -> SafeString:
-        parts = [display.shortened(market.title, 110), f"{market.kind} {market.external_id}"]
-        return display.stacked(*parts)
+        watched = ", watched" if market.watched else ""
+        return display.stacked(display.shortened(market.title, 110), f"{market.kind} {market.external_id}{watched}")
 
     @admin.display(description="Exchange")
     def source(self, market: Market) -> str:
@@ -129,24 +117,6 @@ class MarketAdmin(BigTableAdmin):
     @admin.display(description="Last changed")
     def changed(self, market: Any) -> SafeString | str:
         return display.moment(market.updated_at, market.looked_at)
-
-
-def line(prices: list[PriceSnapshot]) -> SafeString | str:
-    """Prices (newest first) as an SVG line between 0 and 1; empty where there are too few."""
-    if len(prices) < 2:
-        return ""
-    first, last = prices[-1].at, prices[0].at
-    span = (last - first).total_seconds() or 1.0
-    points = " ".join(
-        f"{(price.at - first).total_seconds() / span * WIDTH:.1f},{HEIGHT * (1 - float(price.price)):.1f}"
-        for price in reversed(prices)
-    )
-    return format_html(
-        '<svg class="chart" viewBox="0 -2 {0} {2}" preserveAspectRatio="none" role="img" aria-label="{3}">'
-        '<line class="axis" x1="0" x2="{0}" y1="{1}" y2="{1}"></line>'
-        '<polyline class="line-of-prices" points="{4}"></polyline></svg>',
-        *(WIDTH, HEIGHT, HEIGHT + 4, f"the last {len(prices)} prices", points),
-    )
 
 
 @admin.register(PriceSnapshot)

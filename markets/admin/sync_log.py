@@ -39,7 +39,8 @@ class SyncLogAdmin(BigTableAdmin):
             "took": self.took(obj),
             "counts": [(name, f"{getattr(obj, name):,}") for name in COUNTS],
             "job": self.job(obj),
-            "rejected": display.pretty(obj.rejected_rows) if obj.rejected_rows else "",
+            "rejected": [row for row in obj.rejected_rows if isinstance(row, dict)],
+            "not_shown": obj.rejected - len(obj.rejected_rows),
         }
 
     @admin.display(description="Started")

@@ -5,10 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from markets.exceptions import UnknownExchange
+from markets.exchanges.circuit import Circuit
+from markets.exchanges.kalshi.client import KalshiClient
+from markets.exchanges.kalshi.quotes import KalshiQuotes
+from markets.exchanges.kalshi.trades import KalshiTape
 from markets.exchanges.opinion.client import OpinionClient
+from markets.exchanges.opinion.quotes import OpinionQuotes
+from markets.exchanges.opinion.trades import OpinionTape
+from markets.exchanges.polymarket.client import PolymarketClient
+from markets.exchanges.polymarket.quotes import PolymarketQuotes
+from markets.exchanges.polymarket.trades import PolymarketTape
 from markets.exchanges.rows import Book, Kind, Page, Price, Slice
 from markets.exchanges.wire import Wire
 from markets.models import Market
@@ -59,12 +68,52 @@ class Quotes(Protocol):
         """Let the connections go."""
 
 
-CATALOGUES: dict[str, Callable[[], Catalogue]] = {"opinion": OpinionClient}
+CATALOGUES: dict[str, Callable[[], Catalogue]] = {
+    "opinion": OpinionClient,
+    "polymarket": PolymarketClient,
+    "kalshi": KalshiClient,
+}
 """The exchanges whose markets can be synced."""
+TAPES: dict[str, Callable[[], Tape]] = {
+    "opinion": OpinionTape,
+    "polymarket": PolymarketTape,
+    "kalshi": KalshiTape,
+}
+"""The exchanges whose trades can be synced."""
+QUOTES: dict[str, Callable[[], Quotes]] = {
+    "opinion": OpinionQuotes,
+    "polymarket": PolymarketQuotes,
+    "kalshi": KalshiQuotes,
+}
+"""The exchanges whose prices and books can be asked for."""
+_Client = TypeVar("_Client", Catalogue, Tape, Quotes)
 
 
 def catalogue(exchange: str) -> Catalogue:
     """A client for the exchange of that name, as the settings describe it; raises UnknownExchange."""
     if exchange not in CATALOGUES:
         raise UnknownExchange(f"no markets can be synced from {exchange!r}; known: {', '.join(sorted(CATALOGUES))}")
-    return CATALOGUES[exchange]()
+    return _guarded(exchange, CATALOGUES[exchange]())
+
+
+def tape(exchange: str) -> Tape:
+    """A client for the trades of the exchange of that name; raises UnknownExchange."""
+    if exchange not in TAPES:
+        raise UnknownExchange(f"no trades can be synced from {exchange!r}; known: {', '.join(sorted(TAPES))}")
+    return _guarded(exchange, TAPES[exchange]())
+
+
+def quotes(exchange: str) -> Quotes:
+    """A client for the prices of the exchange of that name; raises UnknownExchange."""
+    if exchange not in QUOTES:
+        raise UnknownExchange(f"no prices can be asked of {exchange!r}; known: {', '.join(sorted(QUOTES))}")
+    return _guarded(exchange, QUOTES[exchange]())
+
+
+def _guarded(exchange: str, client: _Client) -> _Client:
+    """A client whose requests, over any of its wires, go through the circuit of its exchange."""
+    circuit = Circuit(exchange)
+    for part in vars(client).values():
+        if isinstance(part, Wire):
+            part.breaker = circuit
+    return client

@@ -18,13 +18,23 @@ _DECIMAL = re.compile(r"-?[0-9]{1,80}(\.[0-9]{0,80})?([eE][+-]?[0-9]{1,4})?\Z")
 LAST_SECOND = 253_402_300_799  # the end of the year 9999
 MAX_LABELS, MAX_LABEL = 20, 80
 LONGEST_INSTANT = 40
+MAX_WHOLE = 20
+
+
+def money(size: Decimal, price: Decimal) -> Decimal:
+    """What so many shares at this price are worth, to 18 places."""
+    return _EXACT.multiply(size, price).quantize(PLACES, context=_EXACT)
 
 
 def _number(value: Any) -> Any:
-    """Whole numbers come as numbers; a bool is none."""
-    if isinstance(value, bool):
+    """Whole numbers come as numbers; a bool is none, and 1e999999999 or 1e-999999999 would take all memory and time."""
+    if isinstance(value, bool) or (isinstance(value, Decimal) and not _is_handy(value)):
         raise ValueError("a whole number is expected")
     return value
+
+
+def _is_handy(value: Decimal) -> bool:
+    return value.adjusted() <= MAX_WHOLE and abs(value.as_tuple().exponent) <= MAX_WHOLE
 
 
 def _money(value: Any) -> Decimal:
@@ -35,6 +45,19 @@ def _money(value: Any) -> Decimal:
     if not 0 <= amount < LARGEST - 1:
         raise ValueError("an amount from 0 to below 10^20 is expected")
     return amount.quantize(PLACES, context=_EXACT).copy_abs()  # no negative zero
+
+
+def _amount(value: Any) -> Decimal | None:
+    """As money; "" and null say that there is none."""
+    return None if value is None or value == "" else _money(value)
+
+
+def as_price(value: Any) -> Decimal:
+    """What a share costs: as money, and at most 1."""
+    price = _money(value)
+    if price > 1:
+        raise ValueError("a price from 0 to 1 is expected")
+    return price
 
 
 def _time(value: Any) -> datetime | None:
@@ -48,7 +71,7 @@ def _time(value: Any) -> datetime | None:
     return datetime.fromtimestamp(int(value), UTC)
 
 
-def _text(value: Any) -> Any:
+def as_text(value: Any) -> Any:
     """Text without control characters; "" and null say that there is none."""
     if value is None:
         return None
@@ -57,9 +80,9 @@ def _text(value: Any) -> Any:
     return printable(value) or None
 
 
-def _token(value: Any) -> Any:
+def as_token(value: Any) -> Any:
     """Token ids have up to 78 digits and come as text."""
-    return _text(str(value) if isinstance(value, int) and not isinstance(value, bool) else value)
+    return as_text(str(value) if isinstance(value, int) and not isinstance(value, bool) else value)
 
 
 def _instant(value: Any) -> datetime | None:
@@ -68,10 +91,14 @@ def _instant(value: Any) -> datetime | None:
         return None
     if not isinstance(value, str) or len(value) > LONGEST_INSTANT:
         raise ValueError("an ISO 8601 moment is expected")
-    moment = datetime.fromisoformat(value)  # takes "2025-11-01 06:28:08+00", too
+    try:
+        moment = datetime.fromisoformat(value)  # takes "2025-11-01 06:28:08+00", too
+        utc = None if moment.year == 1 else moment.astimezone(UTC)
+    except (ValueError, OverflowError):  # OverflowError: where UTC has left the year 9999
+        raise ValueError("an ISO 8601 moment is expected") from None
     if moment.tzinfo is None:
         raise ValueError("a moment with a time zone is expected")
-    return None if moment.year == 1 else moment.astimezone(UTC)
+    return utc
 
 
 def _labels(value: Any) -> tuple[str, ...]:
@@ -84,10 +111,16 @@ def _labels(value: Any) -> tuple[str, ...]:
 
 Number = Annotated[int, BeforeValidator(_number)]
 Money = Annotated[Decimal, PlainValidator(_money)]
+Amount = Annotated[Decimal | None, PlainValidator(_amount)]
+Price = Annotated[Decimal, PlainValidator(as_price)]
 Time = Annotated[datetime | None, PlainValidator(_time)]
 Instant = Annotated[datetime | None, PlainValidator(_instant)]
-Text = Annotated[str | None, BeforeValidator(_text)]
-Title = Annotated[str, StringConstraints(max_length=2000), BeforeValidator(_text)]
-Slug = Annotated[Annotated[str, StringConstraints(max_length=255)] | None, BeforeValidator(_text)]
+GivenTime = Annotated[datetime, BeforeValidator(_time)]
+GivenInstant = Annotated[datetime, BeforeValidator(_instant)]
+Text = Annotated[str | None, BeforeValidator(as_text)]
+Title = Annotated[str, StringConstraints(max_length=2000), BeforeValidator(as_text)]
+Outcome = Annotated[Annotated[str, StringConstraints(max_length=255)] | None, BeforeValidator(as_text)]
+Slug = Annotated[Annotated[str, StringConstraints(max_length=255)] | None, BeforeValidator(as_text)]
 Labels = Annotated[tuple[str, ...], PlainValidator(_labels)]
-Token = Annotated[Annotated[str, StringConstraints(max_length=80)] | None, BeforeValidator(_token)]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=80), BeforeValidator(as_token)]
+Token = Annotated[Annotated[str, StringConstraints(max_length=80)] | None, BeforeValidator(as_token)]

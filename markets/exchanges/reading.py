@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
-from decimal import Decimal
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -12,10 +10,12 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from markets.exceptions import BadAnswer
 from markets.exchanges.cleaning import clean, clean_json
 from markets.exchanges.rows import Rejected
-from markets.exchanges.wire import Answer
 
-MAX_REASON, MAX_RAW, MAX_SAID, MAX_DIGITS = 300, 500, 500, 400
+MAX_REASON, MAX_RAW, MAX_SAID = 300, 500, 500
 _P = TypeVar("_P", bound=BaseModel)
+_R = TypeVar("_R")
+Sorted = tuple[tuple[_R, ...], tuple[Rejected, ...]]
+"""What could be read, and what could not."""
 
 
 class Payload(BaseModel):
@@ -24,29 +24,25 @@ class Payload(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
-def payload(answer: Answer, *, secrets: Sequence[str] = ()) -> Any:
-    """The JSON of an answer; BadAnswer where it is none."""
-    try:
-        return decode(answer.body)
-    except ValueError as error:
-        said = clean(answer.body[:2000].decode("utf-8", "replace"), most=MAX_SAID, secrets=secrets)
-        raise BadAnswer(f"GET {answer.path}: the answer is not JSON", said=said) from error
-
-
-def decode(body: bytes) -> Any:
-    """The JSON of a body, with numbers that lose nothing; ValueError where it is none."""
-    try:
-        return json.loads(body, parse_float=Decimal, parse_int=_whole, parse_constant=str)
-    except RecursionError:
-        raise ValueError("nested too deep") from None
-
-
 def read(model: type[_P], payload: Any, path: str) -> _P:
     """The payload as this model; BadAnswer where it has another shape."""
     try:
         return model.model_validate(payload)
     except ValidationError as error:
         raise BadAnswer(f"GET {path}: not the shape that was expected ({first(error)})") from error
+
+
+def each(entries: Iterable[Any], make: Callable[[Any], _R], *, name: str) -> Sorted[_R]:
+    """What `make` reads of each entry. One for which it raises ValueError is rejected by itself."""
+    rows: list[_R] = []
+    bad: list[Rejected] = []
+    for entry in entries:
+        try:
+            rows.append(make(entry))
+        except ValueError as error:
+            reason = first(error) if isinstance(error, ValidationError) else str(error)
+            bad.append(rejected(entry, reason, name=name))
+    return tuple(rows), tuple(bad)
 
 
 def first(error: ValidationError) -> str:
@@ -66,8 +62,3 @@ def rejected(entry: Any, reason: str, *, name: str, secrets: Sequence[str] = ())
         reason=clean(reason, most=MAX_REASON, secrets=secrets),
         raw=clean_json(entry, most=MAX_RAW, secrets=secrets),
     )
-
-
-def _whole(digits: str) -> int | str:
-    """Python refuses to read whole numbers of over 4,300 digits; such a field is wrong, not its page."""
-    return int(digits) if len(digits) <= MAX_DIGITS else digits

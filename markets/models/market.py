@@ -56,6 +56,12 @@ class Market(models.Model):
     watched = models.BooleanField(
         default=False, db_default=False, help_text="Whether its price is asked for and kept over time."
     )
+    asked_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="When it was last asked for by itself: its price, or what became of it.",
+    )
     first_seen_at = models.DateTimeField(default=timezone.now)
     updated_at = models.DateTimeField(default=timezone.now, help_text="When a sync last changed it.")
 

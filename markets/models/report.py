@@ -13,7 +13,9 @@ class Report(models.Model):
 
     market = models.ForeignKey(Market, on_delete=models.CASCADE, related_name="reports", db_index=False)
     created_at = models.DateTimeField(default=timezone.now)
-    job_id = models.BigIntegerField(null=True, blank=True, help_text="The job that made it; none for a direct call.")
+    job_id = models.BigIntegerField(
+        null=True, blank=True, unique=True, help_text="The job that made it; none for a direct call."
+    )
     figures = models.JSONField(help_text="By name; decimals are text.")
     inputs = models.JSONField(help_text="When each input was read, how much of it there was, or why it was not there.")
 

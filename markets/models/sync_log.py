@@ -13,6 +13,7 @@ from markets.models.exchange import Exchange
 
 ABANDONED_AFTER = timedelta(minutes=10)
 PROCESS_ENDED = "its process ended"
+TIMEOUT = "timeout"
 
 
 class SyncLogQuerySet(models.QuerySet["SyncLog"]):
@@ -48,6 +49,7 @@ class SyncLog(models.Model):
     class Feed(models.TextChoices):
         MARKETS = "markets", "Markets"
         TRADES = "trades", "Trades"
+        BACKFILL = "backfill", "Trades of the past"
 
     exchange = models.ForeignKey(Exchange, on_delete=models.PROTECT, related_name="sync_logs", db_index=False)
     feed = models.CharField(max_length=8, choices=Feed.choices, default=Feed.MARKETS)
@@ -63,13 +65,16 @@ class SyncLog(models.Model):
     rejected = models.PositiveIntegerField(default=0)
     requests = models.PositiveIntegerField(default=0)
     error = models.TextField(blank=True, help_text="For operators: it may hold what the exchange said.")
+    missed = models.TextField(
+        blank=True, help_text="Why some of what it was to read may be missing; empty: nothing is."
+    )
     rejected_rows = models.JSONField(default=list, blank=True, help_text="The first ones, cut and cleaned.")
 
     objects = SyncLogQuerySet.as_manager()
 
     class Meta:
         constraints = [
-            models.CheckConstraint(condition=Q(feed__in=["markets", "trades"]), name="sync_feed"),
+            models.CheckConstraint(condition=Q(feed__in=["markets", "trades", "backfill"]), name="sync_feed"),
             models.CheckConstraint(
                 condition=Q(state="running", finished_at__isnull=True)
                 | Q(state__in=["success", "failed"], finished_at__isnull=False),

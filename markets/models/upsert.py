@@ -1,47 +1,41 @@
-"""Insert or update any number of markets by one statement, from one JSON parameter.
-
-bulk_create would split a page into statements of 60 rows on SQLite, and send some 15 parameters a row.
-"""
+"""Insert or update any number of markets by one statement."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from django.db import connections, router
 
+from markets.models import given
 from markets.models.market import Market
 
 if TYPE_CHECKING:
     from markets.exchanges.rows import MarketRow
 
-FIELDS = (
-    "kind", "external_id", "title", "status", "volume", "closes_at", "resolved_at",
-    "yes_token", "no_token", "condition_id", "slug", "labels",
-)  # fmt: skip
-CONVERTED = ("volume", "closes_at", "resolved_at")
+SAME = {
+    "kind": "text", "external_id": "text", "title": "text", "status": "text", "volume": "numeric",
+    "closes_at": "timestamptz", "resolved_at": "timestamptz", "yes_token": "text", "no_token": "text",
+    "condition_id": "text", "slug": "text", "labels": "jsonb",
+}  # fmt: skip
+"""What has one name in the rows and in the table."""
+COLUMNS = SAME | {"parent": "text", "price": "numeric"}
+STORED_AS = {"volume": "volume", "closes_at": "closes_at", "resolved_at": "resolved_at", "price": "last_price"}
 
-# How each database reads the rows, a JSON list of objects, as a table.
-GIVEN = {
-    "postgresql": """jsonb_to_recordset(%(rows)s::jsonb) AS given(
-        kind text, external_id text, parent text, title text, status text, volume numeric,
-        closes_at timestamptz, resolved_at timestamptz, yes_token text, no_token text, condition_id text, slug text,
-        labels jsonb)""",
-    "sqlite": "(SELECT {} FROM json_each(%(rows)s)) AS given".format(  # noqa: S608 - names of ours only
-        ", ".join(f"json_extract(value, '$.{name}') AS {name}" for name in (*FIELDS, "parent"))
-    ),
-}
-
+# The parent by a lookup: where the database has not looked at the table yet, it would join all of it with each page.
 # In the order of the unique key, so that two syncs at once lock rows in the same order. What an answer leaves
 # out is not taken away: see KEPT in writing.py.
 UPSERT = """
-INSERT INTO markets_market (exchange_id, parent_id, first_seen_at, updated_at, {fields})
-SELECT %(exchange)s, parent.id, %(at)s, %(at)s, {given_fields}
+INSERT INTO markets_market
+    (exchange_id, parent_id, first_seen_at, updated_at, last_price, price_at, {fields})
+SELECT
+    %(exchange)s,
+    (SELECT id FROM markets_market AS parent
+     WHERE exchange_id = %(exchange)s AND kind = 'categorical' AND external_id = given.parent),
+    %(at)s, %(at)s, given.price, CASE WHEN given.price IS NOT NULL THEN %(at)s END,
+    {given_fields}
 FROM {given}
-LEFT JOIN markets_market AS parent
-    ON parent.exchange_id = %(exchange)s AND parent.kind = 'categorical' AND parent.external_id = given.parent
 WHERE true
 ORDER BY given.kind, given.external_id
 ON CONFLICT (exchange_id, kind, external_id) DO UPDATE SET
@@ -50,33 +44,45 @@ ON CONFLICT (exchange_id, kind, external_id) DO UPDATE SET
     closes_at = COALESCE(EXCLUDED.closes_at, markets_market.closes_at), resolved_at = EXCLUDED.resolved_at,
     yes_token = EXCLUDED.yes_token, no_token = EXCLUDED.no_token, slug = EXCLUDED.slug,
     condition_id = COALESCE(EXCLUDED.condition_id, markets_market.condition_id),
+    last_price = COALESCE(EXCLUDED.last_price, markets_market.last_price),
+    price_at = COALESCE(EXCLUDED.price_at, markets_market.price_at),
     labels = EXCLUDED.labels, updated_at = EXCLUDED.updated_at
 """
+
+# One lookup by the unique key a row. Asked for by lists of kinds and ids, a database that has not looked at the table
+# since it grew reads all of the exchange for each page: 45 ms a page of 50 rows after 40,000 markets, in place of 5.
+FIND = """
+SELECT (
+    SELECT id FROM markets_market
+    WHERE exchange_id = %(exchange)s AND kind = given.kind AND external_id = given.external_id
+) FROM {given}
+"""
+KEY = {"kind": "text", "external_id": "text"}
+
+
+def find(*, exchange: str, rows: Collection[MarketRow]) -> list[int]:
+    """The ids of those of these markets that are there, in one statement."""
+    connection = connections[router.db_for_write(Market)]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            FIND.format(given=given.table(KEY, connection.vendor)),
+            {"exchange": exchange, "rows": given.as_json(rows, KEY, {}, connection)},
+        )
+        return [id for (id,) in cursor.fetchall() if id is not None]
 
 
 def upsert(*, exchange: str, rows: Collection[MarketRow], at: datetime) -> None:
     """Insert or update these rows, parents before children, in at most two statements; none may be there twice."""
     connection = connections[router.db_for_write(Market)]
     statement = UPSERT.format(
-        fields=", ".join(FIELDS),
-        given_fields=", ".join(f"given.{name}" for name in FIELDS),
-        given=GIVEN[connection.vendor],
+        fields=", ".join(SAME),
+        given_fields=", ".join(f"given.{name}" for name in SAME),
+        given=given.table(COLUMNS, connection.vendor),
     )
+    stored_as = {name: Market._meta.get_field(field) for name, field in STORED_AS.items()}
     moment = connection.ops.adapt_datetimefield_value(at)
     for parents in (True, False):
         if some := [row for row in rows if (row.kind == Market.Kind.CATEGORICAL) == parents]:
+            text = given.as_json(some, COLUMNS, stored_as, connection)
             with connection.cursor() as cursor:
-                cursor.execute(statement, {"exchange": exchange, "rows": _as_json(some, connection), "at": moment})
-
-
-def _as_json(rows: Collection[MarketRow], connection: Any) -> str:
-    """The rows as JSON; money and times as Django itself would store them in this database."""
-    convert = {name: Market._meta.get_field(name).get_db_prep_save for name in CONVERTED}
-    prepared = []
-    for row in rows:
-        values = {name: getattr(row, name) for name in ("parent", *FIELDS)}
-        for name, convert_one in convert.items():
-            if values[name] is not None:
-                values[name] = str(convert_one(values[name], connection))
-        prepared.append(values)
-    return json.dumps(prepared)
+                cursor.execute(statement, {"exchange": exchange, "rows": text, "at": moment})

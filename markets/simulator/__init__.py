@@ -1,4 +1,4 @@
-"""A simulated exchange: a real HTTP server that answers as Opinion's REST API does.
+"""Simulated exchanges: a real HTTP server that answers as Opinion, Polymarket and Kalshi do.
 
 >>> from markets.simulator import running
 >>> with running(seed=1, topics=60, frozen=True, rate=0) as exchange:

@@ -18,6 +18,16 @@ class Clock:
     def now(self) -> int:
         return self._standing if self.frozen else int(time.time() + self._ahead)
 
+    def freeze(self, frozen: bool = True) -> int:
+        """Let time stand still where it is, or go on from there; the moment."""
+        with self._lock:
+            if frozen and not self.frozen:
+                self._standing = self.now()
+            elif self.frozen and not frozen:
+                self._ahead = self._standing - time.time()
+            self.frozen = frozen
+            return self.now()
+
     def step(self, seconds: int) -> int:
         """Move a frozen clock ahead; raises ValueError for a running one or for a step back."""
         if not self.frozen:

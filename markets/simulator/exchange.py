@@ -1,4 +1,4 @@
-"""The exchange without its wire: key, limit, counting and faults around whatever answers."""
+"""The exchanges without their wire: keys, limits, counting and faults around whatever answers."""
 
 from collections import Counter
 from dataclasses import dataclass, replace
@@ -6,13 +6,15 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from markets.simulator.api import Api, Backend, endpoint_of
 from markets.simulator.clock import Clock
 from markets.simulator.faults import Faults
 from markets.simulator.limits import PUBLIC_RATE, RateLimit
+from markets.simulator.pages import Pages
 from markets.simulator.query import Query
-from markets.simulator.replay import Replay
-from markets.simulator.reply import ApiError, Reply, failure, gateway
+from markets.simulator.reply import Refusal, Reply, gateway
+from markets.simulator.site import Site
+from markets.simulator.sites import Sites
+from markets.simulator.tape import MOST_A_MINUTE
 from markets.simulator.world import World
 
 NO_ANSWER = 0  # how a dropped request is counted
@@ -20,7 +22,7 @@ NO_ANSWER = 0  # how a dropped request is counted
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What an exchange is made from."""
+    """What the exchanges are made from."""
 
     seed: int = 1
     topics: int = 300
@@ -30,16 +32,23 @@ class Options:
     start: int | None = None
     """Epoch seconds at which time begins; None = now, and for a frozen world a fixed moment."""
     rate: int = PUBLIC_RATE
-    """Requests a second for one address without a key; 0 = no limit for anyone."""
+    """Requests a second at Opinion for one address without a key; 0 = no limit for anyone, at any exchange."""
+    trades_per_minute: int = 600
+    """At Polymarket, and at Kalshi, up to 10,000; at Opinion each market has a pace of its own."""
     key: str = ""
     """The only valid key; "" = none is."""
     replay: Path | None = None
-    """A folder of recorded answers to serve in place of the world."""
+    """A folder of Opinion's recorded answers, to serve in place of the world."""
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for what means nothing."""
+        if not 0 <= self.trades_per_minute <= MOST_A_MINUTE:
+            raise ValueError(f"trades_per_minute is a number from 0 to {MOST_A_MINUTE}")
 
 
 @dataclass(frozen=True)
 class Request:
-    """A GET as it came in; `path` is below /openapi."""
+    """A GET as it came in; `path` is below the root."""
 
     path: str
     query: str
@@ -55,40 +64,56 @@ class Exchange:
         self.options = options
         self.clock = Clock(options.frozen, options.start)
         self.world = World(options.seed, options.topics)
-        self.backend: Backend = Replay(options.replay) if options.replay else Api(self.world, self.clock)
-        self.limits = RateLimit(options.rate)
+        self.sites = Sites(self.world, rate=options.rate, pace=options.trades_per_minute, replay=options.replay)
+        self.limits = RateLimit()
         self.faults = Faults()
+        self._pages = Pages()
         self.key = options.key
         self._statuses: Counter[int] = Counter()
         self._paths: Counter[str] = Counter()
         self._lock = Lock()
 
-    def handle(self, request: Request) -> Reply:
-        endpoint, name = endpoint_of(request.path)
-        answer = self._reply(request, endpoint, name)
-        self._count(endpoint or "unknown", NO_ANSWER if answer.dropped else answer.status)
+    def handle(self, site: Site, request: Request) -> Reply:
+        endpoint, name = site.endpoint_of(request.path)
+        answer = self._reply(site, request, endpoint, name)
+        self.count(site.root + endpoint if endpoint else "unknown", NO_ANSWER if answer.dropped else answer.status)
         return answer
 
-    def _reply(self, request: Request, endpoint: str, name: str) -> Reply:
-        keyed = request.key is not None
+    def _reply(self, site: Site, request: Request, endpoint: str, name: str) -> Reply:
+        keyed = site.exchange == "opinion" and request.key is not None
         if keyed and (not self.key or request.key != self.key):
             return gateway(401, "Unauthorized")
-        limited = {"ratelimit-limit": str(self.limits.limit(keyed))} if self.limits.rate else {}
-        if not self.limits.admit(request.address, keyed):
+        rate = site.key_rate if keyed else site.rate
+        waits = self.limits.wait((site.root, request.address, keyed), rate)
+        if waits and not site.queues:
             answer = gateway(429, "Too Many Requests", Retry_After="1")
         elif not endpoint:
             answer = gateway(404, "Not Found")
         else:
-            answer = self.faults.spoil(request.path, self._answer(request, endpoint, name))
-        return replace(answer, headers=answer.headers | limited)
+            faults = self.faults.on(site.exchange, request.path)
+            shift = self.faults.shift(faults)
+            answer = self.faults.spoil(faults, self._answer(site, request, endpoint, name, shift))
+        limited = {"ratelimit-limit": str(rate)} if site.key_rate else {}
+        return replace(
+            answer, headers=answer.headers | limited, delay_seconds=answer.delay_seconds + waits * site.queues
+        )
 
-    def _answer(self, request: Request, endpoint: str, name: str) -> Reply:
+    def _answer(self, site: Site, request: Request, endpoint: str, name: str, shift: int) -> Reply:
+        """What the site says; while time stands still, what it said before."""
+        at, asked = self.clock.now(), (site.root, request.path, request.query, shift)
+        kept = self._pages.get(at, asked) if self.clock.frozen else None
+        if kept is not None:
+            return Reply(kept)
         try:
-            return self.backend.answer(endpoint, name, Query(request.query))
-        except ApiError as refusal:
-            return failure(refusal.errno, str(refusal))
+            answer = site.answers[endpoint](name, Query(request.query, shift), at)
+        except Refusal as refusal:
+            return site.refuse(refusal)
+        if self.clock.frozen:
+            self._pages.keep(at, asked, answer.body)
+        return answer
 
-    def _count(self, endpoint: str, status: int) -> None:
+    def count(self, endpoint: str, status: int) -> None:
+        """Count a request; the status of one that was dropped is 0."""
         with self._lock:
             self._statuses[status] += 1
             self._paths[endpoint] += 1

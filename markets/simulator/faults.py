@@ -1,30 +1,19 @@
-"""Faults on demand: what each of them does to an answer, and which of them are active.
+"""Faults on demand: which of them are active, and for whom. What each of them does stands in `effects.py`."""
 
-| fault | what happens | option (default) |
-|---|---|---|
-| broken_rows | the first rows of each page of GET /market are unusable | rows (1) |
-| wrong_types | an object where the list belongs, a list where the object does, a string for a number | |
-| errno | HTTP 200 with an error in the envelope | errno (10001) |
-| http_error | a gateway's page | status (500) |
-| too_many | HTTP 429 | retry_after (1 second) |
-| not_json | HTTP 200 with a page | |
-| slow | the answer comes late | delay (5 seconds) |
-| cut | half of the body under the Content-Length of the whole, then the connection closes | |
-| down | the connection closes without an answer | |
-
-Where several are active they act in this order.
-"""
-
-import json
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from threading import Lock
 from typing import Any
 
-from markets.simulator.reply import INTERNAL, Reply, as_json, failure, gateway
+from markets.simulator import noise
+from markets.simulator.effects import EFFECTS, ORDER, ROW_EFFECTS, SHIFTS, has_rows
+from markets.simulator.reply import Reply
 
 LONGEST = 86_400  # seconds
+MIXED = "mixed"
+NAMES = (*SHIFTS, *EFFECTS, MIXED)
+WHOLE = ("rows", "errno", "status", "retry_after", "megabytes", "seed")
 
 
 @dataclass(kw_only=True)
@@ -32,112 +21,63 @@ class Fault:
     """A fault and how long it lasts: a number of requests, of seconds, or until it is cleared."""
 
     fault: str
+    exchange: str = ""
+    """Only the answers of this exchange; "" = of all of them."""
     path: str = ""
-    """Only paths below /openapi that begin so; "" = all of them."""
+    """Only paths below the root that begin so; "" = all of them."""
     requests: int | None = None
     """How many answers are still spoiled; None = no matter how many."""
     seconds: float | None = None
     """How long it lasts, from when it is set; None = no end."""
     rows: int = 1
-    errno: int = INTERNAL
+    errno: int = 10_001
     status: int = 500
     delay: float = 5.0
     retry_after: int = 1
+    megabytes: int = 9
+    to: str = "http://elsewhere.invalid"
+    """Where a redirect leads."""
+    chance: float = 0.3
+    """How many answers a mix spoils."""
+    seed: int = 1
+    """The same seed, the same mix."""
+    drawn: int = 0
+    """How many answers a mix has had so far."""
 
     def __post_init__(self) -> None:
         """Raises ValueError for a name or a value that means nothing."""
-        if self.fault not in EFFECTS:
-            raise ValueError(f"no such fault: {self.fault!r} (one of {', '.join(EFFECTS)})")
-        whole = (self.rows, self.errno, self.status, self.retry_after, self.requests or 0)
+        if self.fault not in NAMES:
+            raise ValueError(f"no such fault: {self.fault!r} (one of {', '.join(NAMES)})")
+        whole = [getattr(self, name) for name in WHOLE] + [self.requests or 0]
         if any(type(number) is not int or number < 0 for number in whole):
-            raise ValueError("rows, errno, status, retry_after and requests are whole numbers from 0 up")
+            raise ValueError(f"{', '.join(WHOLE)} and requests are whole numbers from 0 up")
         spans = (self.delay, self.seconds or 0)
         if any(type(span) not in (int, float) or not 0 <= span <= LONGEST for span in spans):
             raise ValueError(f"delay and seconds are numbers from 0 to {LONGEST}")
-        if not isinstance(self.path, str):
-            raise ValueError("path is a text")
+        if type(self.chance) not in (int, float) or not 0 <= self.chance <= 1:
+            raise ValueError("chance is a number from 0 to 1")
+        if not all(isinstance(text, str) for text in (self.path, self.exchange, self.to)):
+            raise ValueError("path, exchange and to are texts")
         self.path = self.path.removeprefix("/openapi")
 
+    def hits(self, exchange: str, path: str) -> bool:
+        return self.exchange in ("", exchange) and path.startswith(self.path)
 
-def _errno(fault: Fault, answer: Reply) -> Reply:
-    return failure(fault.errno, "the exchange is having trouble")
-
-
-def _http_error(fault: Fault, answer: Reply) -> Reply:
-    return gateway(fault.status, "Server Error")
-
-
-def _slow(fault: Fault, answer: Reply) -> Reply:
-    return replace(answer, delay_seconds=answer.delay_seconds + fault.delay)
-
-
-def _cut(fault: Fault, answer: Reply) -> Reply:
-    return replace(answer, cut=True)
-
-
-def _too_many(fault: Fault, answer: Reply) -> Reply:
-    return gateway(429, "Too Many Requests", Retry_After=str(fault.retry_after))
-
-
-def _not_json(fault: Fault, answer: Reply) -> Reply:
-    return gateway(200, "Back in a minute")
-
-
-def _down(fault: Fault, answer: Reply) -> Reply:
-    return replace(answer, dropped=True)
-
-
-def _wrong_types(fault: Fault, answer: Reply) -> Reply:
-    content = json.loads(answer.body)
-    result = content["result"]
-    if not isinstance(result, dict):
-        content["result"] = "none"
-    elif "list" in result:
-        content["result"] = {"list": {"first": result["list"]}, "total": "several"}
-    elif "data" in result:
-        result["data"] = [result["data"]]
-    else:
-        content["result"] = [result]
-    return as_json(content)
-
-
-def _without_id(row: dict[str, Any]) -> Any:
-    return {name: value for name, value in row.items() if name != "marketId"}
-
-
-BREAKS: tuple[Callable[[dict[str, Any]], Any], ...] = (
-    _without_id,
-    lambda row: row | {"volume": "plenty"},
-    lambda row: str(row.get("marketTitle")),
-    lambda row: row | {"marketTitle": None},
-)
-"""The ways in which a row is spoiled, taken in turn."""
-
-
-def _broken_rows(fault: Fault, answer: Reply) -> Reply:
-    content = json.loads(answer.body)
-    page = content["result"]["list"]
-    for place in range(min(int(fault.rows), len(page))):
-        page[place] = BREAKS[place % len(BREAKS)](page[place])
-    return as_json(content)
-
-
-EFFECTS: dict[str, Callable[[Fault, Reply], Reply]] = {
-    "broken_rows": _broken_rows,
-    "wrong_types": _wrong_types,
-    "errno": _errno,
-    "http_error": _http_error,
-    "too_many": _too_many,
-    "not_json": _not_json,
-    "slow": _slow,
-    "cut": _cut,
-    "down": _down,
-}
-ORDER = tuple(EFFECTS)
-
-
-def _has_rows(answer: Reply) -> bool:
-    return bool((json.loads(answer.body)["result"] or {}).get("list"))
+    def draw(self) -> "Fault | None":
+        """What a mix does to its next answer; None: nothing. Called with the lock of `Faults` held."""
+        self.drawn += 1
+        key = (self.seed, "mixed", self.drawn)
+        if not noise.chance(self.chance, *key):
+            return None
+        return Fault(
+            fault=noise.pick([name for name in NAMES if name != MIXED], *key, "fault"),
+            rows=noise.integer(1, 5, *key, "rows"),
+            status=noise.pick((500, 502, 503), *key, "status"),
+            delay=self.delay * noise.unit(*key, "delay"),
+            retry_after=self.retry_after,
+            megabytes=self.megabytes,
+            to=self.to,
+        )
 
 
 class Faults:
@@ -162,27 +102,44 @@ class Faults:
             self._forget()
             return [asdict(fault) for fault, _ in self._active]
 
-    def spoil(self, path: str, answer: Reply) -> Reply:
-        """The answer as the faults on this path leave it."""
-        for fault in self._take(path, answer):
-            answer = EFFECTS[fault.fault](fault, answer)
-        return answer
-
-    def _take(self, path: str, answer: Reply) -> list[Fault]:
+    def on(self, exchange: str, path: str) -> list[Fault]:
+        """The faults that meet a request for this path, in the order in which they act."""
+        found = []
         with self._lock:
             self._forget()
-            taken = [fault for fault, _ in self._active if _hits(fault, path, answer)]
-            for fault in taken:
-                if fault.requests is not None:
-                    fault.requests -= 1
-        return sorted(taken, key=lambda fault: ORDER.index(fault.fault))
+            for fault in [fault for fault, _ in self._active if fault.hits(exchange, path)]:
+                drawn = fault.draw() if fault.fault == MIXED and _use(fault) else fault
+                if drawn and drawn.fault != MIXED:
+                    found.append(drawn)
+        return sorted(found, key=lambda fault: ORDER.index(fault.fault))
+
+    def shift(self, faults: list[Fault]) -> int:
+        """By how many rows the pages behind the first have moved."""
+        moved = [fault for fault in faults if fault.fault in SHIFTS and self._used(fault)]
+        return sum(SHIFTS[fault.fault] * fault.rows for fault in moved)
+
+    def spoil(self, faults: list[Fault], answer: Reply) -> Reply:
+        """The answer as these faults leave it. One that needs rows waits for an answer that has some."""
+        for fault in faults:
+            idle = fault.fault in SHIFTS or (fault.fault in ROW_EFFECTS and not has_rows(answer))
+            if not idle and self._used(fault):
+                answer = EFFECTS[fault.fault](fault, answer)
+        return answer
+
+    def _used(self, fault: Fault) -> bool:
+        with self._lock:
+            return _use(fault)
 
     def _forget(self) -> None:
         now = self._clock()
         self._active = [(fault, ends) for fault, ends in self._active if fault.requests != 0 and now < ends]
 
 
-def _hits(fault: Fault, path: str, answer: Reply) -> bool:
-    if not path.startswith(fault.path):
+def _use(fault: Fault) -> bool:
+    """Count it as used once more; False where it was used up meanwhile."""
+    if fault.requests is None:
+        return True
+    if fault.requests == 0:
         return False
-    return fault.fault != "broken_rows" or (path == "/market" and _has_rows(answer))
+    fault.requests -= 1
+    return True

@@ -2,7 +2,7 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from threading import Lock
 
@@ -20,31 +20,25 @@ class Window:
 
 
 class RateLimit:
-    """Counts requests by client in windows of a second, each opened by the first request after the last.
+    """Counts requests by client in windows of a second, each opened by the first request after the last."""
 
-    `rate` requests without a key and `KEY_RATE` (or `rate`, if more) with one; 0 = no limit.
-    """
-
-    def __init__(self, rate: int = PUBLIC_RATE, clock: Callable[[], float] = time.monotonic) -> None:
-        self.rate = rate
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._windows: dict[tuple[str, bool], Window] = defaultdict(Window)
+        self._windows: dict[Hashable, Window] = defaultdict(Window)
         self._lock = Lock()
 
-    def limit(self, keyed: bool) -> int:
-        return max(self.rate, KEY_RATE) if keyed and self.rate else self.rate
+    def wait(self, client: Hashable, rate: int) -> float:
+        """Count a request of at most `rate` a second; the seconds until there is room, 0.0 where there is.
 
-    def admit(self, address: str, keyed: bool) -> bool:
-        """Count a request; False where it is one too many."""
-        limit = self.limit(keyed)
-        if not limit:
-            return True
+        A rate of 0 is none at all.
+        """
+        if not rate:
+            return 0.0
         now = self._clock()
         with self._lock:
-            window = self._windows[address, keyed]
+            window = self._windows[client]
             if now - window.began >= WINDOW:
                 window.began, window.used = now, 0
-            if window.used >= limit:
-                return False
             window.used += 1
-            return True
+            full = (window.used - 1) // rate
+            return window.began + full * WINDOW - now if full else 0.0

@@ -1,14 +1,11 @@
-"""An answer before it is written to the wire, and the envelope that answers travel in."""
+"""An answer before it is written to the wire, and the two ways in which a request is refused."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 JSON = "application/json; charset=utf-8"
-
-BAD_PARAMETER = 10_000
-UNKNOWN = 10_200
-INTERNAL = 10_001
 
 
 @dataclass(frozen=True)
@@ -22,40 +19,31 @@ class Reply:
     delay_seconds: float = 0
     cut: bool = False
     """Half of the body is sent under the Content-Length of the whole."""
+    drip_seconds: float = 0
+    """Between each two bytes of the body; 0 = it is sent in one go."""
+    stream: Iterator[bytes] | None = None
+    """The body in parts, of a length that nobody knows yet; in place of `body`."""
     dropped: bool = False
     """The connection is closed without an answer."""
 
 
-class ApiError(Exception):
-    """What the exchange refuses: answered with HTTP 200, `errno` and no result."""
+class Refusal(Exception):
+    """What an exchange refuses, each in its own words and shape."""
 
-    def __init__(self, errno: int, message: str) -> None:
-        super().__init__(message)
-        self.errno = errno
+
+class Unusable(Refusal):
+    """A parameter that is missing, or means nothing."""
+
+
+class Unknown(Refusal):
+    """Nothing bears that name."""
 
 
 def as_json(content: Any, status: int = 200) -> Reply:
     return Reply(json.dumps(content, separators=(",", ":")).encode(), status)
 
 
-def success(result: dict[str, Any]) -> Reply:
-    return as_json({"errmsg": "", "errno": 0, "result": result})
-
-
-def failure(errno: int, message: str) -> Reply:
-    return as_json({"errmsg": message, "errno": errno, "result": None})
-
-
-def rows(page: list[dict[str, Any]], total: int) -> Reply:
-    """A list; an empty one is null, as the exchange says it."""
-    return success({"list": page or None, "total": total})
-
-
-def data(row: dict[str, Any]) -> Reply:
-    return success({"data": row})
-
-
 def gateway(status: int, words: str, **headers: str) -> Reply:
-    """What the gateway before the exchange says by itself: a page, not the envelope."""
+    """What the gateway before the exchange says by itself: a page, not JSON."""
     page = f"<html><head><title>{status} {words}</title></head><body><h1>{words}</h1></body></html>"
     return Reply(page.encode(), status, "text/html", {name.replace("_", "-"): text for name, text in headers.items()})

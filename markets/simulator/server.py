@@ -2,16 +2,17 @@
 
 import socket
 import sys
+from collections.abc import Iterable
 from http.server import BaseHTTPRequestHandler
 from socketserver import TCPServer, ThreadingMixIn
 from threading import Event
 from urllib.parse import unquote
 
-from markets.simulator import control
+from markets.simulator import control, streaming
 from markets.simulator.exchange import Exchange, Request
 from markets.simulator.reply import Reply, gateway
+from markets.simulator.websocket import WebSocket
 
-ROOT = "/openapi"
 LARGEST_BODY = 1_000_000  # bytes that a control request may send
 
 
@@ -35,12 +36,19 @@ class Handler(BaseHTTPRequestHandler):
         self._serve()
 
     def _serve(self) -> None:
+        path, _, query = self.path.partition("?")
+        if path == streaming.WS and self.headers.get("Upgrade", "").lower() == "websocket":
+            return self._stream(query)
         body = self._body()
         if body is None:
             self.close_connection = True
             return self._write(gateway(413, "Content Too Large"))
-        path, _, query = self.path.partition("?")
         return self._write(self._answer(path, query, body))
+
+    def _stream(self, query: str) -> None:
+        self.close_connection = True
+        connection = WebSocket(self.connection, self.path, self.headers)
+        streaming.serve(self.server.exchange, connection, query, self.server.closing)
 
     def _body(self) -> bytes | None:
         """What was sent along; None where it is too large or of no known length."""
@@ -52,13 +60,14 @@ class Handler(BaseHTTPRequestHandler):
     def _answer(self, path: str, query: str, body: bytes) -> Reply:
         exchange = self.server.exchange
         if path.startswith(control.PREFIX):
-            return control.answer(exchange, self.command, path, body)
-        if not path.startswith(f"{ROOT}/"):
+            return control.answer(exchange, self.command, path, query, body)
+        site = exchange.sites.of(path)
+        if not site:
             return gateway(404, "Not Found")
         if self.command != "GET":
             return gateway(405, "Method Not Allowed", Allow="GET")
-        below = unquote(path.removeprefix(ROOT))
-        return exchange.handle(Request(below, query, self.client_address[0], self.headers.get("apikey")))
+        below = unquote(path.removeprefix(site.root))
+        return exchange.handle(site, Request(below, query, self.client_address[0], self.headers.get("apikey")))
 
     def _write(self, answer: Reply) -> None:
         if answer.delay_seconds and self.server.closing.wait(answer.delay_seconds):
@@ -69,15 +78,29 @@ class Handler(BaseHTTPRequestHandler):
             return
         self.send_response(answer.status)
         self.send_header("Content-Type", answer.content_type)
-        self.send_header("Content-Length", str(len(answer.body)))
+        if answer.stream is None:
+            self.send_header("Content-Length", str(len(answer.body)))
+        else:
+            self.send_header("Connection", "close")  # also ends this side
         for name, text in answer.headers.items():
             self.send_header(name, text)
         self.end_headers()
-        self.wfile.write(answer.body[: len(answer.body) // 2] if answer.cut else answer.body)
-        self.wfile.flush()
+        for part in _parts(answer):
+            self.wfile.write(part)
+            self.wfile.flush()
+            if answer.drip_seconds and self.server.closing.wait(answer.drip_seconds):
+                break
 
     def log_message(self, format: str, *args: object) -> None:
         """Say nothing: GET /control/state counts the requests."""
+
+
+def _parts(answer: Reply) -> Iterable[bytes]:
+    """The body, as it is written."""
+    if answer.stream is not None:
+        return answer.stream
+    body = answer.body[: len(answer.body) // 2] if answer.cut else answer.body
+    return (body[place : place + 1] for place in range(len(body))) if answer.drip_seconds else (body,)
 
 
 class Server(ThreadingMixIn, TCPServer):
@@ -98,11 +121,6 @@ class Server(ThreadingMixIn, TCPServer):
     def origin(self) -> str:
         host, port = self.server_address[:2]
         return f"http://[{host}]:{port}" if ":" in str(host) else f"http://{host}:{port}"
-
-    @property
-    def url(self) -> str:
-        """The REST root."""
-        return self.origin + ROOT
 
     def shutdown(self) -> None:
         self.closing.set()

@@ -89,6 +89,7 @@ class Timetable:
         self.slots = tuple(
             Slot(kind, index, life, self._offset(place)) for place, (kind, index, life) in enumerate(lives) if life > 0
         )
+        self.total = sum(slot.cycles for slot in self.slots)
         self._by_kind = {(slot.categorical, slot.index): slot for slot in self.slots}
 
     def _offset(self, place: int) -> int:
@@ -105,6 +106,18 @@ class Timetable:
     def open_in(self, moment: tuple[int, ...]) -> Iterator[Opening]:
         for slot, last in zip(self.slots, moment, strict=True):
             for cycle in range(max(0, last - slot.cycles + 1), last + 1):
+                yield Opening(slot, cycle)
+
+    def ended_in(self, moment: tuple[int, ...], cycles: int) -> Iterator[Opening]:
+        """Topics that closed within so many cycles before that moment."""
+        for slot, last in zip(self.slots, moment, strict=True):
+            for cycle in range(max(0, last - slot.cycles - cycles + 1), last - slot.cycles + 1):
+                yield Opening(slot, cycle)
+
+    def coming_in(self, moment: tuple[int, ...], cycles: int) -> Iterator[Opening]:
+        """Topics that open within so many cycles after that moment."""
+        for slot, last in zip(self.slots, moment, strict=True):
+            for cycle in range(max(0, last + 1), last + cycles + 1):
                 yield Opening(slot, cycle)
 
     def resolved_between(self, after: int, until: int) -> Iterator[Opening]:

@@ -43,6 +43,10 @@ class Market:
     """The mean value of a trade, USDT."""
     base: float
     """Where the price begins, as log-odds."""
+    walk: str
+    """Names the walk of its price: markets of two exchanges that ask the same share it."""
+    tick: int = 1
+    """The finest price, in thousandths."""
 
     def status(self, at: int) -> Status:
         return _status(self, at)
@@ -58,6 +62,11 @@ class Market:
     @property
     def condition(self) -> str:
         return noise.hexadecimal(64, self.key, "condition")
+
+    @property
+    def life(self) -> int:
+        """Seconds."""
+        return self.closes_at - self.opened_at
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,6 +184,7 @@ def _market(topic: Topic, *, key: str, **facts: object) -> Market:
     """A market with the habits of its traders; times and labels are the topic's unless given."""
     silent = noise.chance(NEVER_TRADED, key, "silent")
     given = {
+        "walk": key,
         "yes_label": topic.question.yes,
         "no_label": topic.question.no,
         "opened_at": topic.opened_at,

@@ -7,6 +7,7 @@ import django_q.admin  # noqa: F401 - it registers django-q2's admins, of which 
 from django.contrib import admin
 from django_q.models import Schedule
 
+from scheduling.admin.alert import AlertAdmin
 from scheduling.admin.cron import CronAdmin
 from scheduling.admin.function import FunctionAdmin
 from scheduling.admin.host import HostAdmin
@@ -18,4 +19,13 @@ from scheduling.admin.pool import PoolAdmin
 if admin.site.is_registered(Schedule):
     admin.site.unregister(Schedule)  # it would run any dotted path that is typed in; crons are its replacement
 
-__all__ = ["CronAdmin", "FunctionAdmin", "HostAdmin", "JobAdmin", "LimitAdmin", "PauseAdmin", "PoolAdmin"]
+__all__ = [
+    "AlertAdmin",
+    "CronAdmin",
+    "FunctionAdmin",
+    "HostAdmin",
+    "JobAdmin",
+    "LimitAdmin",
+    "PauseAdmin",
+    "PoolAdmin",
+]

@@ -18,8 +18,8 @@ from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from scheduling import alerts, pauses
 from scheduling import crons as verbs
-from scheduling import pauses
 from scheduling.admin import cron_page, display, pausing
 from scheduling.admin.host import heard, liveness
 from scheduling.admin.paging import MOST
@@ -28,7 +28,7 @@ from scheduling.admin.runs import last_runs, strip
 from scheduling.models import Cron, Host, Pause, Paused, State
 
 TOO_LATE = timedelta(seconds=60)  # how long a due job may wait before the banner says so
-MOST_CRONS, SHOWN_CRONS, MOST_HOSTS, MOST_PAUSES = 200, 25, 50, 20
+MOST_CRONS, SHOWN_CRONS, MOST_HOSTS, MOST_PAUSES, MOST_ALERTS = 200, 25, 50, 20, 5
 TILES = (State.IN_PROGRESS, State.PENDING, State.SUCCESS, State.FAILED, State.CANCELED)
 BAR, GAP, HEIGHT = 7, 2, 56
 
@@ -104,14 +104,14 @@ def fragment(request: HttpRequest) -> HttpResponse:
 
 
 def alarms(snapshot: Snapshot) -> list[str]:
-    """What must be seen at once: nobody works, or work waits too long."""
+    """What must be seen at once: nobody works, work waits too long, or an alert is open."""
     found = []
     if not any(life in ("alive", "unknown") for _host, life in snapshot.hosts):
         found.append("No host is alive: nothing runs. Start one with “python manage.py qcluster”.")
     standstill = any(found.kind == Paused.EVERYTHING for found in snapshot.pauses)
     if snapshot.pulse.lag > TOO_LATE and not standstill:
         found.append(f"The oldest due job has waited for {display.duration(snapshot.pulse.lag)}.")
-    return found
+    return [*found, *(f"{alert.title}." for alert in alerts.current()[:MOST_ALERTS])]
 
 
 def _pause(found: Pause, now: datetime) -> dict[str, Any]:

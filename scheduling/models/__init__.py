@@ -1,5 +1,6 @@
 """The rows."""
 
+from scheduling.models.alert import Alert
 from scheduling.models.attempt import Attempt, PastAttempt
 from scheduling.models.cron import CatchUp, Cron, Overlap
 from scheduling.models.function import JobFunction
@@ -10,6 +11,7 @@ from scheduling.models.pool import Pause, Paused, Pool
 
 __all__ = [
     "FINAL",
+    "Alert",
     "Attempt",
     "CatchUp",
     "Cron",

@@ -8,15 +8,18 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
+from markets.models import Exchange, Market, MarketStats, PriceSnapshot, Report, WhaleTrade
 from scheduling import Call, FixedWindow, TokenBucket, clock, crons, limits, pools, scheduler, testing
 from scheduling.models import Cron, Host, Job, Limit, Pause, Pool
 from tests.browser.chromium import Chromium, found
+from tests.markets.admin.conftest import FIGURES
 from tests.scheduling.admin.functions import fetch, fine, loud
 
 pytestmark = [
@@ -77,6 +80,7 @@ def ran(db) -> dict[str, str]:
         "waiting": f"/admin/scheduling/job/{Job.objects.pending().latest('pk').pk}/change/",
         "exchanges": "/admin/markets/exchange/",
         "markets": "/admin/markets/market/",
+        **followed(),
     }
 
 
@@ -101,6 +105,48 @@ def bounded() -> tuple[Pool, Limit]:
         state="in_progress", claim=1, attempt=1, host=here, started_at=clock.now(), lane=""
     )
     return Pool.objects.get(name="exchange"), Limit.objects.get(name="api")
+
+
+def followed() -> dict[str, str]:
+    """A market with prices, whale trades and a report, and what the markets came to."""
+    now = clock.now()
+    for name in ("polymarket", "kalshi"):
+        Exchange.objects.get_or_create(id=name, defaults={"title": name.title()})
+    asked = {"kind": "binary", "status": "open", "volume": 1_250_000, "closes_at": now + timedelta(days=3)}
+    title = "Will Zelda Quimby win the chess cup in Oslo by November 30?"
+    market = Market.objects.create(
+        exchange_id="polymarket", external_id="12", title=title, slug="zelda", watched=True, **asked
+    )
+    other = Market.objects.create(exchange_id="kalshi", external_id="KXCHESS-26-ZQ", title=title, **asked)
+    for n in range(300):
+        at, price = now - timedelta(minutes=30 * n), Decimal(60 + n * n % 17 - n % 11) / 100
+        PriceSnapshot.objects.create(market=market, price=price, at=at)
+        if n % 9 == 0:
+            WhaleTrade.objects.create(
+                exchange_id="polymarket", market=market, market_key="0x1", external_key=f"T{n}", outcome="Yes",
+                side="sell" if n % 2 else "buy", price=price, size=4000, usd=1000 + 97 * n, traded_at=at,
+                wallet="0x" + "4f" * 20,
+            )  # fmt: skip
+    for n in range(48):
+        MarketStats.objects.create(
+            total_markets=900 + n, active_markets=700 + n * n % 29, total_volume=10**7 + 10**5 * n,
+            average_price=Decimal(40 + n % 5) / 100, computed_at=now - timedelta(hours=48 - n),
+        )  # fmt: skip
+    there = {"market": other.pk, "exchange": "kalshi", "title": title, "price": "0.6", "difference": "0.02"}
+    read = {
+        name: {"read_at": now.isoformat(), "count": 12} for name in ("book", "day", "trades", "related", "elsewhere")
+    }
+    missing = {"month": {"read_at": now.isoformat(), "missing": "GET /prices-history: no answer (ReadTimeout)"}}
+    figures = FIGURES | {"elsewhere": [there], "largest_difference": "0.02", "volatility_month": None}
+    report = Report.objects.create(market=market, figures=figures, inputs=read | missing)
+    return {
+        "market": f"/admin/markets/market/{market.pk}/change/",
+        "trades": "/admin/markets/whaletrade/",
+        "stats": "/admin/markets/marketstats/",
+        "reports": "/admin/markets/report/",
+        "report": f"/admin/markets/report/{report.pk}/change/",
+        "exchange": "/admin/markets/exchange/opinion/change/",
+    }
 
 
 @pytest.mark.parametrize("look", LOOKS)

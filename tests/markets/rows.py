@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import Any
 
-from markets.exchanges.rows import MarketRow
+from markets.exchanges.rows import MarketRow, Slice, TradeRow
+
+START = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 
 def child_entry(number: int = 11, **changed: Any) -> dict[str, Any]:
@@ -62,3 +66,42 @@ def row(number: int = 1, **changed: Any) -> MarketRow:
         "yes_token": "7" * 77,
     }
     return MarketRow(**fields | changed)
+
+
+def trade(number: int = 1, **changed: Any) -> TradeRow:
+    """A trade as it is written; those of greater numbers came later."""
+    fields = {
+        "key": f"trade-{number}",
+        "market": "1",
+        "side": "buy",
+        "outcome": "Yes",
+        "price": Decimal("0.250000000000000001"),
+        "size": Decimal(8000),
+        "usd": Decimal("2000.000000000000008"),
+        "traded_at": START + timedelta(seconds=number),
+    }
+    return TradeRow(**fields | changed)
+
+
+class ScriptedTape:
+    """A tape with these slices, which keeps what it was asked; an exception among them is raised in its turn."""
+
+    def __init__(self, *slices: Slice | BaseException, requests: int = 0) -> None:
+        self.script = slices
+        self.wire = SimpleNamespace(requests=requests, secrets=())
+        self.asked: list[dict[str, Any]] = []
+        self.closed = 0
+
+    def __call__(self) -> ScriptedTape:
+        return self
+
+    def slices(self, **asked: Any) -> Any:
+        self.asked.append(asked)
+        for slice in self.script:
+            if isinstance(slice, BaseException):
+                raise slice
+            self.wire.requests += 1
+            yield slice
+
+    def close(self) -> None:
+        self.closed += 1

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
+import struct
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,6 +25,12 @@ class Reply:
     """A Content-Length that is not the body's."""
     pieces: Callable[[threading.Event], Iterator[bytes]] | None = None
     """The body piece by piece, without a Content-Length; its argument is set when the client has gone."""
+    raw: Callable[[threading.Event], Iterator[bytes]] | None = None
+    """All of the answer piece by piece, its status line too."""
+    reset: bool = False
+    """Whether the connection is reset after this."""
+    until: threading.Event | None = None
+    """What is waited for before it is given."""
 
     def as_bytes(self) -> bytes:
         """The body; what is not bytes is sent as JSON."""
@@ -29,15 +38,20 @@ class Reply:
 
 
 class Scripted(ThreadingHTTPServer):
-    """Gives its replies in order, the last one again and again, and keeps what was asked."""
+    """Gives its replies in order, the last one again and again, and keeps what was asked.
+
+    One that can be called is asked what to reply to a path.
+    """
 
     daemon_threads = True
 
-    def __init__(self, *replies: Reply) -> None:
+    def __init__(self, *replies: Reply | Callable[[str], Reply]) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.replies = list(replies)
         self.asked: list[tuple[str, dict[str, str]]] = []
+        self.under_way = self.most_under_way = 0
         self.gone = threading.Event()
+        self._lock = threading.Lock()
 
     def handle_error(self, *_: Any) -> None:
         """Clients that go away are what is tested."""
@@ -47,9 +61,17 @@ class Scripted(ThreadingHTTPServer):
         """The root to read from."""
         return f"http://127.0.0.1:{self.server_port}/openapi"
 
-    def next_reply(self) -> Reply:
+    def next_reply(self, path: str) -> Reply:
         """The reply whose turn it is."""
-        return self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
+        with self._lock:
+            reply = self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
+        return reply if isinstance(reply, Reply) else reply(path)
+
+    def count(self, more: int) -> None:
+        """A request more, or one less, is under way."""
+        with self._lock:
+            self.under_way += more
+            self.most_under_way = max(self.most_under_way, self.under_way)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -58,32 +80,45 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.server.asked.append((self.path, {name.lower(): value for name, value in self.headers.items()}))
-        reply = self.server.next_reply()
-        body = reply.as_bytes()
+        self.server.count(1)
+        try:
+            self._answer(self.server.next_reply(self.path))
+        except OSError:
+            self.server.gone.set()
+        finally:
+            self.server.count(-1)
+
+    def _answer(self, reply: Reply) -> None:
+        if reply.until:
+            reply.until.wait(10)
+        if reply.raw or reply.pieces or reply.length or reply.reset:
+            self.close_connection = True
+        if not reply.raw:
+            self._head(reply)
+        pieces = reply.raw or reply.pieces
+        for piece in pieces(self.server.gone) if pieces else [reply.as_bytes()]:
+            self.wfile.write(piece)
+            self.wfile.flush()
+        if reply.reset:
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            os.close(self.connection.detach())
+
+    def _head(self, reply: Reply) -> None:
         self.send_response(reply.status)
         for name, value in reply.headers.items():
             self.send_header(name, value)
         if reply.pieces:
-            self.close_connection = True
             self.send_header("Connection", "close")
         else:
-            self.send_header("Content-Length", str(reply.length or len(body)))
+            self.send_header("Content-Length", str(reply.length or len(reply.as_bytes())))
         self.end_headers()
-        try:
-            for piece in reply.pieces(self.server.gone) if reply.pieces else [body]:
-                self.wfile.write(piece)
-                self.wfile.flush()
-        except OSError:
-            self.server.gone.set()
-        if reply.length:
-            self.close_connection = True
 
     def log_message(self, *_: Any) -> None:
         """Say nothing."""
 
 
 @contextmanager
-def scripted(*replies: Reply) -> Iterator[Scripted]:
+def scripted(*replies: Reply | Callable[[str], Reply]) -> Iterator[Scripted]:
     """A server with these replies, on a port of its own."""
     with Scripted(*replies) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})

@@ -9,7 +9,7 @@ import pytest
 from django.conf import settings
 from django.utils import timezone
 
-from markets.exchanges import reading
+from markets.exchanges.decoding import decode
 from markets.exchanges.opinion import parsing
 from markets.models import Market
 from markets.writing import write_page
@@ -24,7 +24,7 @@ pytestmark = [
 
 
 def page_of(file):
-    inside = parsing.result(reading.decode(file.read_bytes()), path=file.name)
+    inside = parsing.result(decode(file.read_bytes()), path=file.name)
     read = parsing.listing if "list" in inside else parsing.detail
     return read(inside, path=file.name)
 

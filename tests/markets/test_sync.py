@@ -1,13 +1,16 @@
 """The sync: what it writes, what it keeps of itself, and how it fails."""
 
+from datetime import timedelta
+
 import pytest
 from django.db import connection, transaction
 
-from markets import sync
 from markets.exceptions import SyncFailed, UnknownExchange, Unreachable
+from markets.exchanges.wire import Wire
 from markets.models import Exchange, Market, SyncLog
 from markets.sync import sync_exchange, sync_exchanges
 from markets.writing import write_page
+from scheduling import clock
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -66,14 +69,44 @@ def test_a_market_that_is_gone_is_closed(following):
     assert result.updated == 1 and Market.objects.get(external_id="999999999").status == "closed"
 
 
+def gone(number, **changed):
+    fields = {"exchange_id": "opinion", "kind": "binary", "title": "?", "status": "open", "volume": 1}
+    return Market.objects.create(**fields | {"external_id": f"99999999{number}"} | changed)
+
+
 def test_few_are_read_again_at_a_time(following, monkeypatch):
     following(topics=20)
     for number in range(5):
-        Market.objects.create(
-            exchange_id="opinion", kind="binary", external_id=f"99999999{number}", title="?", status="open", volume=1
-        )
+        gone(number)
     monkeypatch.setattr("markets.unlisted.MAX_REREAD", 2)
-    assert [sync_exchange("opinion").requests for _ in range(4)] == [3, 3, 2, 1]
+    assert [sync_exchange("opinion").updated for _ in range(4)] == [2, 2, 1, 0]
+
+
+def test_what_is_closed_is_read_again_until_it_is_resolved(following):
+    exchange = following(topics=20)
+    sync_exchange("opinion")
+    while not (closed := Market.objects.filter(status="closed").first()):
+        exchange.step(60)
+        sync_exchange("opinion")
+    exchange.step(700)
+    sync_exchange("opinion")
+    closed.refresh_from_db()
+    assert closed.status == "resolved" and closed.resolved_at
+
+
+def test_the_longer_it_has_been_closed_the_more_rarely_it_is_read_again(following):
+    following(topics=1)
+    sync_exchange("opinion")
+    now = clock.now()
+    ages = {0: (0.5, 1), 1: (2, 1), 2: (2, 70), 3: (20, 70), 4: (20, 1500), 5: (90, 1500), 6: (90, 11_000)}
+    for number, (days, minutes) in ages.items():
+        changed, asked = now - timedelta(days=days), now - timedelta(minutes=minutes)
+        gone(number, status="closed", updated_at=changed, asked_at=asked)
+    sync_exchange("opinion")
+    again = Market.objects.filter(status="closed", asked_at__gte=now).values_list("external_id", flat=True)
+    assert sorted(id[-1] for id in again) == ["0", "2", "4", "6"]
+    sync_exchange("opinion")
+    assert Market.objects.filter(status="closed", asked_at__gte=now).count() == 4
 
 
 def test_broken_rows_are_kept_and_the_others_go_in(following):
@@ -156,13 +189,13 @@ def test_a_stopped_sync_closes_its_log(following):
 def test_nothing_is_fetched_inside_a_transaction(following, monkeypatch):
     following(topics=40)
     inside = []
-    page = sync.catalogue("opinion").__class__.page
+    send = Wire._launch
 
-    def look(self, number):
+    def look(self, request, threads):
         inside.append(connection.in_atomic_block)
-        return page(self, number)
+        return send(self, request, threads)
 
-    monkeypatch.setattr("markets.exchanges.opinion.client.OpinionClient.page", look)
+    monkeypatch.setattr(Wire, "_launch", look)
 
     def write(**options):
         with transaction.atomic():

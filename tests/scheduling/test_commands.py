@@ -14,7 +14,7 @@ from django.test import modify_settings
 from scheduling import crons, pools, retrier, scheduler, testing
 from scheduling.cluster import rescue
 from scheduling.management import output
-from scheduling.models import Job, Pause, State
+from scheduling.models import Job, Pause, Pool, State
 from scheduling.testing.processes import until
 from tests.scheduling import work
 from tests.scheduling.claiming import take as take_one
@@ -277,6 +277,7 @@ def test_jobs_pause_and_resume_everything():
 
 
 def test_pools_list(clock):
+    Pool.objects.all().delete()
     pools.define("exchange", 2)
     pools.define("keyed", 1, key="n")
     pools.pause("keyed", "it is down", START + timedelta(hours=1))

@@ -21,6 +21,13 @@ committing = pytest.mark.django_db(transaction=True)
 postgresql = pytest.mark.skipif("connection.vendor != 'postgresql'", reason="SQLite has one writer at a time")
 
 
+@pytest.fixture(autouse=True)
+def _nothing_defined_at_start(monkeypatch, db):
+    Pool.objects.all().delete()
+    monkeypatch.setattr(pools, "_at_start", {})
+    monkeypatch.setattr(pools, "_unwritten", set())
+
+
 @pytest.fixture
 def host(db):
     return rescue.register(4, os.getpid())

@@ -63,6 +63,7 @@ class Command(BaseCommand):
         os.environ["DATABASE_URL"] = demo.database_url(options["db"])
         os.environ[OURS] = "given" if given else options["db"]
         os.environ["SYNC_MARKETS_EVERY"] = str(demo.SYNC_EVERY)
+        os.environ["EXCHANGES"] = demo.EXCHANGES
         os.execv(sys.executable, [sys.executable, *sys.argv])  # noqa: S606 - ourselves
 
     def _set_up(self, options: dict[str, Any]) -> None:
@@ -86,8 +87,8 @@ class Command(BaseCommand):
         self._say(
             f"\n  http://{demo.HOST}:{tree.web_port}/admin/\n"
             f"  user admin, password {demo.password()}\n\n"
-            f"The simulated exchange moves on http://{demo.HOST}:{tree.exchange_port}/openapi and is read every "
-            f"{demo.SYNC_EVERY} s.\nIn the admin: watch the dashboard, run sync-markets now, pause it, resume it.\n"
+            f"Three simulated exchanges move on port {tree.exchange_port}: markets are read every {demo.SYNC_EVERY} s, "
+            f"trades every minute.\nIn the admin: watch the dashboard, run sync-markets now, pause it, resume it.\n"
             f"Logs are in {demo.FOLDER / 'log'}. Ctrl-C stops everything.\n"
         )
 
@@ -99,16 +100,16 @@ class Command(BaseCommand):
             said = self._say_progress(said)
 
     def _say_progress(self, said: str) -> str:
-        from markets.models import Market
+        from markets.models import Market, WhaleTrade
         from scheduling.models import Job, State
 
         try:
-            markets = Market.objects.count()
+            markets, trades = Market.objects.count(), WhaleTrade.objects.count()
             syncs = Job.objects.filter(cron="sync-markets", state=State.SUCCESS).count()
         except DatabaseError:
             connection.close()
             return said
-        words = f"{markets} markets, {syncs} finished sync{'s' * (syncs != 1)}"
+        words = f"{markets} markets, {trades} whale trades, {syncs} finished sync{'s' * (syncs != 1)}"
         if words != said:
             self._say(words)
         return words

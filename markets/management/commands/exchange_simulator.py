@@ -1,4 +1,4 @@
-"""`manage.py exchange_simulator`: the simulated exchange as a process of its own."""
+"""`manage.py exchange_simulator`: the simulated exchanges as a process of their own."""
 
 import signal
 from argparse import ArgumentTypeError
@@ -38,7 +38,10 @@ def port_number(text: str) -> int:
 
 
 class Command(BaseCommand):
-    help = "Serves a simulated Opinion exchange under /openapi until Ctrl-C or SIGTERM."
+    help = (
+        "Serves simulated Opinion, Polymarket and Kalshi until Ctrl-C or SIGTERM. Prints Opinion's root, then every "
+        "root as the environment variable that takes it."
+    )
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -51,26 +54,33 @@ class Command(BaseCommand):
             default=1,
             help="same seed, same world (default: %(default)s)",
         )
-        add("--topics", type=natural, default=300, help="open topics at any moment (default: %(default)s)")
+        add("--topics", type=natural, default=300, help="open at any moment, at each exchange (default: %(default)s)")
         add("--frozen", action="store_true", help="time stands still until POST /control/step")
         add("--start", type=moment, metavar="TIME", help="ISO time at which the world's time begins")
-        add("--replay", type=Path, metavar="DIR", help="serve a folder of recorded answers, byte for byte")
+        add("--replay", type=Path, metavar="DIR", help="serve a folder of Opinion's recorded answers")
         add(
             "--rate",
             type=natural,
             default=PUBLIC_RATE,
-            help="requests a second for one address without a key, 0 = no limit (default: %(default)s)",
+            help="requests a second at Opinion for one address without a key, 0 = no limits (default: %(default)s)",
         )
         add("--key", default="", help="the valid API key (default: none is)")
+        add(
+            "--trades-per-minute",
+            type=natural,
+            default=600,
+            metavar="N",
+            help="at Polymarket, and at Kalshi, up to 10000 (default: %(default)s)",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        names = ("host", "port", "seed", "topics", "frozen", "start", "replay", "rate", "key")
+        names = ("host", "port", "seed", "topics", "frozen", "start", "replay", "rate", "key", "trades_per_minute")
         stopped = Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: stopped.set())
         try:
             with running(**{name: options[name] for name in names}) as exchange:
-                self.stdout.write(exchange.url)
+                self.stdout.write("\n".join([exchange.url, *(f"{name}={url}" for name, url in exchange.roots.items())]))
                 self.stdout.flush()
                 stopped.wait()
         except ValueError as error:

@@ -13,6 +13,11 @@ class Client(requests.Session):
     def ask(self, path: str, **params: Any) -> requests.Response:
         return self.get(self.root + path, params=params, timeout=10)
 
+    def json(self, path: str, **params: Any) -> Any:
+        answer = self.ask(path, **params)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
     def envelope(self, path: str, **params: Any) -> dict[str, Any]:
         answer = self.ask(path, **params)
         assert answer.status_code == 200, answer.text

@@ -1,5 +1,7 @@
 """Keys and limits."""
 
+import time
+
 import pytest
 import requests
 
@@ -55,10 +57,22 @@ class TestLimit:
         assert {answer.status_code for answer in answers} == {200}
         assert "ratelimit-limit" not in answers[0].headers
 
+    def test_kalshi_refuses_what_is_too_much(self) -> None:
+        with running(topics=5, frozen=True) as exchange, Client(exchange.kalshi_url) as client:
+            answers = [client.ask("/markets", limit=1) for _ in range(100)]
+        refused = [answer for answer in answers if answer.status_code == 429]
+        assert refused and refused[0].headers["Retry-After"] == "1"
+
+    def test_polymarket_lets_it_wait(self) -> None:
+        began = time.monotonic()
+        with running(topics=5, frozen=True) as exchange, Client(exchange.gamma_url) as client:
+            assert {client.ask("/markets", limit=1).status_code for _ in range(45)} == {200}
+        assert time.monotonic() - began >= 0.9
+
     def test_windows_of_a_second(self) -> None:
         moment = [100.0]
-        limit = RateLimit(2, clock=lambda: moment[0])
-        assert [limit.admit("a", keyed=False) for _ in range(3)] == [True, True, False]
-        assert limit.admit("b", keyed=False)
+        limit = RateLimit(clock=lambda: moment[0])
+        assert [limit.wait("a", 2) for _ in range(3)] == [0, 0, 1]
+        assert limit.wait("b", 2) == 0
         moment[0] = 101.0
-        assert limit.admit("a", keyed=False)
+        assert limit.wait("a", 2) == 0

@@ -40,6 +40,19 @@ def test_it_says_where_serves_and_ends_cleanly(number: signal.Signals) -> None:
         assert process.stderr.read() == ""
 
 
+def test_it_names_every_root_by_the_variable_that_takes_it() -> None:
+    with started("--port", "0", "--topics", "5", "--frozen", "--trades-per-minute", "60") as process:
+        first, *roots = (process.stdout.readline().strip() for _ in range(7))
+        named = dict(line.split("=", 1) for line in roots)
+        assert first == named["OPINION_API_URL"] and named["OPINION_WS_URL"].startswith("ws://")
+        for name, path in (
+            ("POLYMARKET_GAMMA", "/markets"),
+            ("POLYMARKET_DATA", "/trades"),
+            ("KALSHI_API", "/markets"),
+        ):
+            assert requests.get(named[f"{name}_URL"] + path, timeout=10).status_code == 200
+
+
 def test_it_ends_while_an_answer_is_late() -> None:
     with started("--port", "0", "--topics", "5") as process:
         url = process.stdout.readline().strip()
@@ -62,7 +75,14 @@ def test_a_taken_port() -> None:
 
 @pytest.mark.parametrize(
     "flags",
-    [["--port", "x"], ["--port", "70000"], ["--topics", "-1"], ["--start", "noon"], ["--replay", "/no/such/folder"]],
+    [
+        ["--port", "x"],
+        ["--port", "70000"],
+        ["--topics", "-1"],
+        ["--trades-per-minute", "10001"],
+        ["--start", "noon"],
+        ["--replay", "/no/such/folder"],
+    ],
 )
 def test_wrong_use(flags: list[str]) -> None:
     ended = run(*flags)

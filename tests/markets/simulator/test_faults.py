@@ -7,8 +7,8 @@ import pytest
 import requests
 
 from markets.simulator import RunningExchange
-from markets.simulator.faults import EFFECTS, Fault, Faults
-from markets.simulator.reply import rows
+from markets.simulator.faults import NAMES, Fault, Faults
+from markets.simulator.opinion.envelope import rows
 from tests.markets.simulator.client import Client
 
 PAGE = {"marketType": 2, "status": "activated", "limit": 20}
@@ -113,9 +113,9 @@ class TestReach:
         faults = Faults(clock=lambda: moment[0])
         faults.add(Fault(fault="http_error", seconds=10))
         answer = rows([{"marketId": 1}], 1)
-        assert faults.spoil("/market", answer).status == 500
+        assert faults.spoil(faults.on("opinion", "/market"), answer).status == 500
         moment[0] = 60.0
-        assert faults.spoil("/market", answer) == answer
+        assert faults.spoil(faults.on("opinion", "/market"), answer) == answer
         assert faults.active() == []
 
     @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ class TestReach:
 
 
 class TestControl:
-    @pytest.mark.parametrize("name", EFFECTS)
+    @pytest.mark.parametrize("name", NAMES)
     def test_every_fault_can_be_set_and_cleared(self, exchange: RunningExchange, name: str) -> None:
         faults = exchange.control_url + "/faults"
         state = requests.post(faults, json={"fault": name, "requests": 3}, timeout=5).json()
@@ -148,7 +148,7 @@ class TestControl:
         state = requests.get(exchange.control_url + "/state", timeout=5).json()
         assert state["requests"]["total"] == exchange.requests == 3
         assert state["requests"]["by_status"] == {"200": 2, "404": 1}
-        assert state["requests"]["by_path"] == {"/market": 1, "/market/{id}": 1, "unknown": 1}
+        assert state["requests"]["by_path"] == {"/openapi/market": 1, "/openapi/market/{id}": 1, "unknown": 1}
         assert (state["now"], state["frozen"], state["seed"]) == (exchange.now, True, 1)
 
     def test_step(self, exchange: RunningExchange) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 import markets.simulator
 
-MODULES = sorted(module.name for module in pkgutil.iter_modules(markets.simulator.__path__))
+MODULES = sorted(module.name for module in pkgutil.walk_packages(markets.simulator.__path__, "markets.simulator."))
 
 
 def test_exported_names() -> None:
@@ -16,7 +16,7 @@ def test_exported_names() -> None:
     assert all(hasattr(markets.simulator, name) for name in markets.simulator.__all__)
 
 
-@pytest.mark.parametrize("name", ["", *MODULES])
+@pytest.mark.parametrize("name", ["markets.simulator", *MODULES])
 def test_examples(name: str) -> None:
-    module = importlib.import_module(f"markets.simulator.{name}".rstrip("."))
+    module = importlib.import_module(name)
     assert doctest.testmod(module).failed == 0

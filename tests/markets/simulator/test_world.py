@@ -7,8 +7,9 @@ from itertools import pairwise
 
 import pytest
 
-from markets.simulator import RunningExchange, rows, running
+from markets.simulator import RunningExchange, running
 from markets.simulator.clock import FROZEN_AT
+from markets.simulator.opinion import rows
 from markets.simulator.timetable import EPOCH, Timetable, shares
 from markets.simulator.topics import Status
 from markets.simulator.trading import HIGHEST, LOWEST, price_of, trades, volume_after
@@ -30,7 +31,7 @@ class TestPureFunction:
 
     def test_in_another_process_too(self) -> None:
         script = (
-            "from markets.simulator import rows\nfrom markets.simulator.world import World\n"
+            "from markets.simulator.opinion import rows\nfrom markets.simulator.world import World\n"
             f"w = World(7, 40)\nprint([rows.topic_row(t, {NOW}, detail=True) for t in w.activated({NOW})])"
         )
         other = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

@@ -12,7 +12,8 @@ from django.http import HttpResponse
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from scheduling import functions
+from scheduling import functions, limits, pools
+from scheduling.models import Limit, Pool
 
 DECLARED = (
     "function", "arguments", "spec", "timezone", "overlap", "catch_up", "jitter", "retry", "timeout", "alert_after",
@@ -22,7 +23,7 @@ DECLARED = (
 
 OPERATOR = (
     "cancel_job", "retry_job", "add_job", "run_cron", "pause_cron", "change_cron", "change_exchange", "change_pool",
-    "change_limit", "pause_work",
+    "change_limit", "pause_work", "change_market", "add_report",
 )  # fmt: skip
 
 
@@ -38,6 +39,15 @@ def views() -> list[str]:
     ours = Permission.objects.filter(content_type__app_label__in=("scheduling", "markets"))
     found = ours.filter(codename__startswith="view_")
     return list(found.values_list("codename", flat=True))
+
+
+@pytest.fixture(autouse=True)
+def _nothing_defined_at_start(monkeypatch: pytest.MonkeyPatch, db: Any) -> None:
+    """There are no limits and no pools but the test's own."""
+    for verbs, rows in ((limits, Limit), (pools, Pool)):
+        rows.objects.all().delete()
+        monkeypatch.setattr(verbs, "_at_start", {})
+        monkeypatch.setattr(verbs, "_unwritten", set())
 
 
 @pytest.fixture

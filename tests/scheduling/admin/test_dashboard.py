@@ -19,7 +19,7 @@ from tests.scheduling.admin.functions import fine, loud
 pytestmark = pytest.mark.django_db
 
 INDEX, FRAGMENT = reverse("admin:index"), reverse("dashboard")
-BUDGET = 12
+BUDGET = 13
 
 
 def tile(page: str, state: str) -> str:

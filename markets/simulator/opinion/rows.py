@@ -1,12 +1,13 @@
-"""The exchange's JSON: topics and markets as rows, money as decimal strings, absent as "" or 0."""
+"""Opinion's JSON: topics and markets as rows, money as decimal strings, absent as "" or 0."""
 
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
 from markets.simulator import noise, trading
 from markets.simulator.topics import Market, Status, Topic
 from markets.simulator.words import LABELS, LOCAL_LABEL
-from markets.simulator.world import REMEMBERED, volume_of
+from markets.simulator.world import volume_of
 
 Row = dict[str, Any]
 
@@ -14,6 +15,7 @@ CHAIN = "56"
 QUOTE_TOKEN = "0x51aB7e00000000000000000000000000000D0E51"  # noqa: S105
 EXCHANGE_CONTRACT = "0x51aB7e00000000000000000000000000000C0DE5"
 DECIMALS = 18
+FACTS_KEPT = 16_384  # rows
 
 
 def plain(thousandths: int) -> str:
@@ -65,7 +67,7 @@ def topic_row(topic: Topic, at: int, *, detail: bool, children: tuple[Market, ..
         "volume7d": money(volume_of(topic, at, 7 * trading.DAY), topic.key),
         **_state(topic, at),
     }
-    if detail and topic.categorical and _says_created(topic):
+    if detail and topic.categorical and says_created(topic):
         row |= {"status": int(Status.CREATED), "statusEnum": "Created", "resolvedAt": 0}
     return row
 
@@ -85,7 +87,7 @@ def child_row(market: Market, at: int, *, detail: bool) -> Row:
     }
 
 
-def _says_created(topic: Topic) -> bool:
+def says_created(topic: Topic) -> bool:
     """Half of the categorical topics call themselves "Created" in their detail, whatever happens."""
     return noise.chance(0.5, topic.key, "says created")
 
@@ -117,7 +119,7 @@ def _market_row(market: Market, at: int, *, detail: bool) -> Row:
     }
 
 
-@lru_cache(REMEMBERED)
+@lru_cache(FACTS_KEPT)
 def _topic_facts(topic: Topic) -> Row:
     """What never changes in the row of a topic."""
     return _common_facts(topic) | {
@@ -134,7 +136,7 @@ def _topic_facts(topic: Topic) -> Row:
     }
 
 
-@lru_cache(REMEMBERED)
+@lru_cache(FACTS_KEPT)
 def _common_facts(thing: Topic | Market) -> Row:
     """What never changes in any row; some fields come and go with the version of the row."""
     key = thing.key
@@ -158,7 +160,7 @@ def last_trade(market: Market, token: str, at: int) -> Row:
     trade = trading.trades(market, at)
     if not trade:
         return {"tokenId": token, "price": "0.0", "side": "", "size": "0", "timestamp": 0}
-    bought = noise.chance(0.5, market.key, trade, "side") == (token == market.yes_token)
+    bought = trading.buys_yes(market, trade) == (token == market.yes_token)
     kind = "limit" if noise.chance(0.7, market.key, trade, "kind") else "market"
     return {
         "tokenId": token,
@@ -190,7 +192,7 @@ def _levels(levels: tuple[trading.Level, ...]) -> list[Row]:
     return [{"price": plain(level.price), "size": plain(level.size)} for level in levels]
 
 
-def price_points(market: Market, token: str, points: list[tuple[int, int]]) -> list[Row]:
+def price_points(market: Market, token: str, points: Iterable[tuple[int, int]]) -> list[Row]:
     return [{"t": moment, "p": plain(_side_price(market, token, yes))} for moment, yes in points]
 
 

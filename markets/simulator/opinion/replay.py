@@ -17,11 +17,14 @@ Of two files for one request the first by name answers.
 
 import json
 import re
+from functools import partial
 from pathlib import Path
 
-from markets.simulator import reply
+from markets.simulator.opinion import envelope
+from markets.simulator.opinion.envelope import BAD_PARAMETER, UNKNOWN
 from markets.simulator.query import Query
-from markets.simulator.reply import BAD_PARAMETER, UNKNOWN, Reply
+from markets.simulator.reply import Reply
+from markets.simulator.site import Answer
 
 EMPTY_PAGE, BAD_REQUEST, ERROR = "opinion_empty_page", "opinion_error_bad_request", "opinion_error"
 
@@ -49,18 +52,30 @@ class Replay:
         if request:
             self._by_request.setdefault(request, body)
 
-    def answer(self, endpoint: str, name: str, query: Query) -> Reply:
-        if endpoint == "/market":
-            return self._page(query)
-        if endpoint in ("/label", "/quoteToken"):
-            return reply.rows([], 0)
-        if endpoint.startswith("/token/"):
-            name = query.text("token_id")
+    @property
+    def answers(self) -> dict[str, Answer]:
+        by_path = ("/market/categorical/{id}", "/market/slug/{slug}", "/market/{id}")
+        by_token = ("/token/latest-price", "/token/orderbook", "/token/price-history")
+        return {
+            "/market": self._page,
+            **{endpoint: partial(self._by_path, endpoint) for endpoint in by_path},
+            **{endpoint: partial(self._by_token, endpoint) for endpoint in by_token},
+            "/label": self._nothing,
+            "/quoteToken": self._nothing,
+        }
+
+    def _by_path(self, endpoint: str, name: str, query: Query, at: int) -> Reply:
         return self._found(endpoint, name)
 
-    def _page(self, query: Query) -> Reply:
+    def _by_token(self, endpoint: str, name: str, query: Query, at: int) -> Reply:
+        return self._found(endpoint, query.text("token_id"))
+
+    def _nothing(self, name: str, query: Query, at: int) -> Reply:
+        return envelope.rows([], 0)
+
+    def _page(self, name: str, query: Query, at: int) -> Reply:
         body = self._by_request.get(("/market", query.text("page", "1"))) or self._files.get(EMPTY_PAGE)
-        return Reply(body) if body else reply.rows([], 0)
+        return Reply(body) if body else envelope.rows([], 0)
 
     def _found(self, endpoint: str, name: str) -> Reply:
         body = self._by_request.get((endpoint, name))
@@ -68,7 +83,7 @@ class Replay:
             return Reply(body)
         file, errno = (ERROR, UNKNOWN) if name else (BAD_REQUEST, BAD_PARAMETER)
         recorded = self._files.get(file)
-        return Reply(recorded) if recorded else reply.failure(errno, "nothing was recorded for this request")
+        return Reply(recorded) if recorded else envelope.failure(errno, "nothing was recorded for this request")
 
 
 def _request_of(stem: str, content: dict) -> tuple[str, str] | None:

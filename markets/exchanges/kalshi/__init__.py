@@ -1,0 +1,1 @@
+"""Kalshi (kalshi.com): its catalogue, trades and prices."""

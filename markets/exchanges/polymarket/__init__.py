@@ -1,0 +1,1 @@
+"""Polymarket (polymarket.com): its catalogue, trades and prices."""
