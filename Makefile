@@ -19,10 +19,14 @@ demo: setup ## everything at work on this machine (DB=postgres, DATABASE_URL=…
 	@$(BIN)/python manage.py demo --db $(DB) $(if $(filter 1,$(RESET)),--reset)
 
 test: $(VENV)/installed ## the whole suite on SQLite and, beside it, on PostgreSQL (TEST_DATABASE_URL=…, else embedded)
-	@$(MAKE) --no-print-directory -j$(if $(TEST_DATABASE_URL),1,4) --output-sync=target test-postgres test-sqlite faults-postgres faults-sqlite
+	@$(MAKE) --no-print-directory --keep-going -j$(if $(TEST_DATABASE_URL),1,4) --output-sync=target \
+		$(foreach suite,core faults markets,$(suite)-postgres $(suite)-sqlite)
 
-test-%: $(VENV)/installed
-	TEST_DB=$* $(BIN)/python -m pytest $(FAULTS:%=--ignore=%) $(ARGS)
+core-%: $(VENV)/installed
+	TEST_DB=$* $(BIN)/python -m pytest $(FAULTS:%=--ignore=%) --ignore=tests/markets $(ARGS)
+
+markets-%: $(VENV)/installed
+	TEST_DB=$* $(BIN)/python -m pytest tests/markets $(ARGS)
 
 faults-%: $(VENV)/installed
 	TEST_DB=$* $(BIN)/python -m pytest $(FAULTS) $(ARGS)

@@ -1,13 +1,26 @@
 """Shared by all tests."""
 
+from __future__ import annotations
+
+import os
+
 import pytest
+
+AGAIN = int(os.environ.get("RERUNS", 1))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give tests of real processes a second go: four suites share two cores, and and both may stall for seconds.
+    """Give tests of real processes a second go (RERUNS=0: none): four suites share two cores, and both may stall.
 
-    The closing lines name each that needed it (`-rR`): one named often is a defect to be found.
+    The closing lines name each that needed it (`-rR`), and say why: one named often is a defect to be found.
     """
     for item in items:
-        if item.get_closest_marker("processes"):
-            item.add_marker(pytest.mark.flaky(reruns=1))
+        if AGAIN and item.get_closest_marker("processes"):
+            item.add_marker(pytest.mark.flaky(reruns=AGAIN))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what went wrong where a second go helped."""
+    for report in terminalreporter.stats.get("rerun", []):
+        terminalreporter.section(f"first go of {report.nodeid}")
+        terminalreporter.line(report.longreprtext[-3000:])

@@ -20,7 +20,8 @@ class System(Adapter):
 
     def __init__(self, server: str, folder: Path) -> None:
         super().__init__(server, folder)
-        os.environ.update(DATABASE_URL=server, DJANGO_SETTINGS_MODULE="benchmarks.systems.django_q_settings")
+        settings = "benchmarks.systems.django_q_settings"
+        os.environ.update(DATABASE_URL=server, SECRET_KEY="benchmarks", DJANGO_SETTINGS_MODULE=settings)
         import django
 
         django.setup()

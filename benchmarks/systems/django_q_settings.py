@@ -5,9 +5,12 @@ import warnings
 
 import environ
 
+from config.settings import INSTALLED_APPS as _APPS
+from config.settings import MIDDLEWARE, SECRET_KEY, TEMPLATES  # noqa: F401 - which Django needs
+
 warnings.filterwarnings("ignore", message="Retry and timeout are misconfigured")
-SECRET_KEY = "benchmarks"
-INSTALLED_APPS = ["django.contrib.auth", "django.contrib.contenttypes", "django_q"]
+# One Django is compared with the same: what is Django's own is as in our project.
+INSTALLED_APPS = ["django_q", *(app for app in _APPS if app.startswith("django."))]
 DATABASES = {"default": environ.Env().db("DATABASE_URL")}
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     # As ours: without WAL and with deferred transactions its processes meet "database is locked".

@@ -23,17 +23,19 @@ SAME = {
 COLUMNS = SAME | {"parent": "text", "price": "numeric"}
 STORED_AS = {"volume": "volume", "closes_at": "closes_at", "resolved_at": "resolved_at", "price": "last_price"}
 
+# The parent by a lookup: where the database has not looked at the table yet, it would join all of it with each page.
 # In the order of the unique key, so that two syncs at once lock rows in the same order. What an answer leaves
 # out is not taken away: see KEPT in writing.py.
 UPSERT = """
 INSERT INTO markets_market
     (exchange_id, parent_id, first_seen_at, updated_at, last_price, price_at, {fields})
 SELECT
-    %(exchange)s, parent.id, %(at)s, %(at)s, given.price, CASE WHEN given.price IS NOT NULL THEN %(at)s END,
+    %(exchange)s,
+    (SELECT id FROM markets_market AS parent
+     WHERE exchange_id = %(exchange)s AND kind = 'categorical' AND external_id = given.parent),
+    %(at)s, %(at)s, given.price, CASE WHEN given.price IS NOT NULL THEN %(at)s END,
     {given_fields}
 FROM {given}
-LEFT JOIN markets_market AS parent
-    ON parent.exchange_id = %(exchange)s AND parent.kind = 'categorical' AND parent.external_id = given.parent
 WHERE true
 ORDER BY given.kind, given.external_id
 ON CONFLICT (exchange_id, kind, external_id) DO UPDATE SET
@@ -46,6 +48,27 @@ ON CONFLICT (exchange_id, kind, external_id) DO UPDATE SET
     price_at = COALESCE(EXCLUDED.price_at, markets_market.price_at),
     labels = EXCLUDED.labels, updated_at = EXCLUDED.updated_at
 """
+
+# One lookup by the unique key a row. Asked for by lists of kinds and ids, a database that has not looked at the table
+# since it grew reads all of the exchange for each page: 45 ms a page of 50 rows after 40,000 markets, in place of 5.
+FIND = """
+SELECT (
+    SELECT id FROM markets_market
+    WHERE exchange_id = %(exchange)s AND kind = given.kind AND external_id = given.external_id
+) FROM {given}
+"""
+KEY = {"kind": "text", "external_id": "text"}
+
+
+def find(*, exchange: str, rows: Collection[MarketRow]) -> list[int]:
+    """The ids of those of these markets that are there, in one statement."""
+    connection = connections[router.db_for_write(Market)]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            FIND.format(given=given.table(KEY, connection.vendor)),
+            {"exchange": exchange, "rows": given.as_json(rows, KEY, {}, connection)},
+        )
+        return [id for (id,) in cursor.fetchall() if id is not None]
 
 
 def upsert(*, exchange: str, rows: Collection[MarketRow], at: datetime) -> None:

@@ -54,7 +54,7 @@ def differences(exchanges) -> list[str]:
 
 
 def runs():
-    return Job.objects.filter(function__in=CRONS.values()).exclude(state=State.SKIPPED)
+    return Job.objects.filter(name__in=CRONS.values()).exclude(state=State.SKIPPED)
 
 
 def spoil(exchanges) -> None:

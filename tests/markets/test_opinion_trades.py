@@ -1,4 +1,4 @@
-"""Opinion's trades, as samples of the last one of each watched token."""
+"""Opinion's trades, as samples of the last one of each token that is looked at."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_the_last_trade_of_both_tokens_of_what_is_watched(read):
     assert [path for path, _ in sorted(server.asked)] == [
         f"/openapi/token/latest-price?token_id={token}" for token in ("75", "85")
     ]
-    assert found.until == UNTIL and found.rejected == () and "2 of 2 watched tokens" in found.missed
+    assert found.until == UNTIL and found.rejected == () and "2 of 2 tokens" in found.missed
     assert found.rows[1] == TradeRow(
         key=f"75:{MILLIS}", market="5", side="buy", outcome="Yes", price=Decimal("0.25"), size=Decimal("4000.5"),
         usd=Decimal("1000.125"), traded_at=AT, sampled=True,
@@ -55,12 +55,27 @@ def test_the_last_trade_of_both_tokens_of_what_is_watched(read):
 
 @pytest.mark.parametrize(
     "changed",
-    [{"watched": False}, {"status": "closed"}, {"kind": "categorical"}, {"yes_token": None, "no_token": None}],
+    [
+        {"watched": False, "volume": 0},
+        {"status": "closed"},
+        {"kind": "categorical"},
+        {"yes_token": None, "no_token": None},
+    ],
 )
-def test_what_is_not_watched_open_and_binary_costs_no_request(read, changed):
+def test_what_is_not_watched_or_traded_open_and_binary_costs_no_request(read, changed):
     watched(**changed)
     found, server = read(last())
     assert found.rows == () and server.asked == []
+
+
+def test_where_few_are_watched_those_with_the_most_volume_are_looked_at_too(read):
+    watched(9, volume=1)
+    for number in range(10, 30):
+        watched(number, watched=False, volume=number)
+    found, server = read(last())
+    asked = {path.rpartition("=")[2] for path, _ in server.asked}
+    assert asked == {f"{side}{number}" for number in (9, *range(21, 30)) for side in (7, 8)}
+    assert "20 of 20 tokens" in found.missed
 
 
 @pytest.mark.parametrize(
@@ -100,7 +115,7 @@ def test_of_many_each_has_its_turn_within_the_budget(read):
     for minute in range(4):
         found, server = read(NEVER, until=UNTIL + minute * MINUTE)
         asked.append({path for path, _ in server.asked})
-        assert len(asked[-1]) <= BUDGET and f"{len(asked[-1])} of 70 watched tokens" in found.missed
+        assert len(asked[-1]) <= BUDGET and f"{len(asked[-1])} of 70 tokens" in found.missed
     assert len(set.union(*asked)) == 70 == sum(map(len, asked))
 
 

@@ -81,6 +81,7 @@ def test_they_cost_one_statement_more():
         write(*page, at=LATER)
     assert [query["sql"].split()[0] for query in captured.captured_queries if "markets_" in query["sql"]] == [
         "SELECT",
+        "SELECT",
         "INSERT",
     ]
 

@@ -9,7 +9,8 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
-from markets.models import Market, PriceSnapshot
+from markets.models import Market, PriceSnapshot, given
+from markets.models.upsert import FIND, KEY
 from markets.results import Counts
 from markets.writing import close_gone, record_price, write_page
 from tests.markets.rows import row
@@ -58,10 +59,21 @@ def test_an_unchanged_page_writes_nothing():
     assert not Market.objects.exclude(updated_at=AT).exists()
 
 
-def test_an_unchanged_page_costs_one_read():
+def test_an_unchanged_page_costs_two_reads():
     write(PAGE)
-    (read,) = statements(PAGE)
-    assert read.startswith("SELECT")
+    reads = statements(PAGE)
+    assert len(reads) == 2 and all(read.strip().startswith("SELECT") for read in reads)
+
+
+def test_what_is_there_is_found_by_the_unique_key_alone_however_little_is_known_of_the_table():
+    write([row(number) for number in range(2_000)])
+    text = given.as_json(PAGE, KEY, {}, connection)
+    explain = "EXPLAIN QUERY PLAN" if connection.vendor == "sqlite" else "EXPLAIN"
+    with connection.cursor() as cursor:
+        statement = f"{explain} {FIND.format(given=given.table(KEY, connection.vendor))}"
+        cursor.execute(statement, {"exchange": "opinion", "rows": text})
+        plan = str(cursor.fetchall())
+    assert "market_once" in plan or "exchange_id=? AND kind=? AND external_id=?" in plan
 
 
 @pytest.mark.parametrize("size", [4, 400])
@@ -71,11 +83,11 @@ def test_a_new_page_costs_three_statements(size):
 
 
 @pytest.mark.parametrize("size", [4, 400])
-def test_a_changed_page_costs_three_statements(size):
+def test_a_changed_page_costs_four_statements(size):
     rows = [TOPIC, *(row(number, parent="9") for number in range(1, size))]
     write(rows)
     changed = [replace(row, volume=row.volume + 1) for row in rows]
-    assert len(statements(changed)) == 3
+    assert len(statements(changed)) == 4
     assert set(Market.objects.values_list("volume", flat=True)) == {Decimal("13.500000000000000001")}
 
 

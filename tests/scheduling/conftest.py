@@ -1,4 +1,4 @@
-"""For the tests of scheduling: no cron is there but those that a test makes."""
+"""For the tests of scheduling: no cron, pool or limit is there but those that a test makes."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from django.test import modify_settings
 
 
 @pytest.fixture(autouse=True)
-def _no_declared_crons(request):
+def _nothing_declared(request):
     if request.node.get_closest_marker("django_db"):
         request.getfixturevalue("transactional_db" if _commits(request) else "db")
-        from scheduling.models import Cron
+        from scheduling.models import Cron, Limit, Pool
 
-        Cron.objects.all().delete()
+        for model in (Cron, Limit, Pool):
+            model.objects.all().delete()
 
 
 def _commits(request) -> bool:

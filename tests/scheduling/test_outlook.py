@@ -74,7 +74,8 @@ def test_it_is_patient_until_the_next_job_is_due():
     assert seen.patience(1.0) == 1.0
 
 
-def test_a_look_tells_when_the_next_job_or_tick_is_due(db, clock):
+@pytest.mark.django_db
+def test_a_look_tells_when_the_next_job_or_tick_is_due(clock):
     assert claims.look(functions.names()).due_in is None
     scheduler.run_after(90, work.noop, priority=7)
     scheduler.run_after(30, work.noop)

@@ -1,4 +1,4 @@
-"""Opinion's trades, as far as they can be had without a key: the last one of each watched token, again and again.
+"""Opinion's trades, as far as they can be had without a key: the last one of each token, again and again.
 
 There is no feed of trades over REST. So what is read are samples: of two trades between two looks the first is
 never seen. With a key, `manage.py stream_trades` hears of all.
@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+
+from django.db.models import QuerySet
 
 from markets import limits
 from markets.exceptions import BadAnswer, Refused
@@ -37,15 +39,15 @@ class _Token:
 
 
 class OpinionTape:
-    """Samples the trades of the markets that are watched."""
+    """Samples the trades of the markets that are watched; where few are, of those with the most volume too."""
 
     def __init__(self, wire: Wire | None = None) -> None:
         """`wire` is by default the one that the settings describe, within the limit of all syncs of trades too."""
         self.wire = wire or hosts.api(limits.WHALES)
 
     def slices(self, *, since: datetime, until: datetime, least_usd: Decimal) -> Iterator[Slice]:
-        """One slice: the last trades of watched tokens. Of more than 20, each sync looks at the next 20."""
-        tokens = _watched()
+        """One slice: the last trade of each token. Of more than 20 that are watched, each sync looks at the next 20."""
+        tokens = _looked_at()
         chosen, rounds = _turn(tokens, until)
         first = until - rounds * (until - since)  # a token was last looked at so many syncs ago
         rows: list[TradeRow] = []
@@ -92,9 +94,16 @@ def side(said: str | None) -> Side:
     return SIDES[word]
 
 
-def _watched() -> list[_Token]:
-    """Both tokens of each open market that is watched."""
-    markets = Market.objects.of("opinion").open().filter(watched=True, kind=Market.Kind.BINARY).order_by("pk")
+def _looked_at() -> list[_Token]:
+    """Both tokens of each open market that is watched, and, up to the budget, of others with the most volume."""
+    markets = Market.objects.of("opinion").open().filter(kind=Market.Kind.BINARY)
+    tokens = _tokens(markets.filter(watched=True).order_by("pk"))
+    if (room := BUDGET - len(tokens)) > 0:
+        tokens += _tokens(markets.filter(watched=False, volume__gt=0).order_by("-volume", "pk")[: room // 2])
+    return tokens
+
+
+def _tokens(markets: QuerySet[Market]) -> list[_Token]:
     found = markets.values_list("external_id", "yes_token", "no_token")
     pairs = ((market, token) for market, *both in found for token in zip(("Yes", "No"), both, strict=True))
     return [_Token(id=token, market=market, outcome=outcome) for market, (outcome, token) in pairs if token]
@@ -107,4 +116,4 @@ def _turn(tokens: list[_Token], until: datetime) -> tuple[list[_Token], int]:
 
 
 def _missed(looked: int, of: int) -> str:
-    return f"Opinion has no feed of trades: the last ones of {looked} of {of} watched tokens are all that was seen."
+    return f"Opinion has no feed of trades: the last ones of {looked} of {of} tokens are all that was seen."
