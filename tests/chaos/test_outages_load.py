@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import time
+from statistics import median
 
 import psycopg
 import pytest
@@ -54,13 +55,13 @@ def drained(cluster) -> float:
 
 
 def seconds_alone(cluster) -> float:
-    """How long one job takes that comes alone, at worst of five."""
+    """How long one job takes that comes alone, mostly: a busy machine holds up some."""
     took = []
-    for _ in range(5):
+    for _ in range(9):
         began = time.perf_counter()
         scheduler.wait(scheduler.now(work.add, {"a": 1}), 10)
         took.append(time.perf_counter() - began)
-    return max(took)
+    return median(took)
 
 
 def come_and_go(jobs: int) -> None:
