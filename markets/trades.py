@@ -27,6 +27,8 @@ OVERLAP = timedelta(minutes=2)
 """How far back every sync reads again: exchanges show some trades late."""
 HELD = timedelta(minutes=10)
 """How far back a trade that cannot be read holds the position: it may be readable soon, and else is given up."""
+BUDGET = 20
+"""Requests after which a sync ends, a third of what all may send in a minute: what is left is for the next one."""
 
 Progress = Callable[[float, float | None, str], None]
 """Told how many seconds of trading are read, how many there are to read, and a note."""
@@ -49,8 +51,8 @@ def sync_trades(
 ) -> SyncResult:
     """Read the trades of an exchange since its position, less two minutes, and write each slice with the position.
 
-    The first sync reads an hour. What was written before an error stays, and the next sync goes on from there. Where
-    a trade could not be read, the position waits before it, for up to ten minutes.
+    The first sync reads an hour. One that has sent its share of requests ends, and the next sync goes on from there,
+    as it does after an error. Where a trade could not be read, the position waits before it, for up to ten minutes.
     Nothing is fetched inside a transaction. Its SyncLog is as that of markets. Raises UnknownExchange, or an
     ExchangeError.
     """
@@ -72,6 +74,8 @@ def sync_trades(
             if progress:
                 note = f"{exchange}: {tally.counts.created} new trades"
                 progress((slice.until - since).total_seconds(), (until - since).total_seconds(), note)
+            if client.wire.requests >= BUDGET:
+                break
     return tally.result(seconds=round(time.monotonic() - started, 3))
 
 

@@ -36,8 +36,8 @@ def reread(client: Catalogue, tally: Tally, write: Write, say: Callable[[str], N
     """Look up, by its id, what is open here and was not listed, and then what is closed and not yet resolved."""
     missing = _missing(tally)
     chosen = random.sample(missing, min(len(missing), MAX_REREAD))
-    chosen += _unresolved(tally, MAX_REREAD - len(chosen))
-    for number, key in enumerate(dict.fromkeys(chosen), start=1):
+    chosen = list(dict.fromkeys(chosen + _unresolved(tally, MAX_REREAD - len(chosen))))
+    for number, key in enumerate(chosen, start=1):
         _reread_one(client, tally, write, key)
         say(f"{tally.exchange}: {number} of {len(chosen)} no longer listed")
 

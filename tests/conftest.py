@@ -7,15 +7,18 @@ import os
 import pytest
 
 AGAIN = int(os.environ.get("RERUNS", 1))
+SERVERS = {"markets", "browser"}
+"""Folders of tests that talk to a server in a thread of theirs."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give tests of real processes a second go (RERUNS=0: none): four suites share two cores, and both may stall.
+    """Give tests of real processes and servers a second go (RERUNS=0: none): four suites share two cores, which stall.
 
     The closing lines name each that needed it (`-rR`), and say why: one named often is a defect to be found.
     """
     for item in items:
-        if AGAIN and item.get_closest_marker("processes"):
+        real = item.get_closest_marker("processes") or SERVERS & set(item.path.parts)
+        if AGAIN and real:
             item.add_marker(pytest.mark.flaky(reruns=AGAIN))
 
 

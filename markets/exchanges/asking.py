@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from django.utils import timezone
-
 from markets.exceptions import Refused
 from markets.exchanges.rows import Page, Price
 from markets.exchanges.wire import Answer, Request, Wire
 from markets.models import Market
+from scheduling import clock
 
 GONE = 404
 
@@ -38,7 +37,7 @@ def prices(
     ids = list(by_id)
     groups = (ids[place : place + at_once] for place in range(0, len(ids), at_once))
     for answer in wire.get_all(map(request, groups)):
-        at = timezone.now()
+        at = clock.now()
         for row in read(answer).rows:
             market = by_id.pop(row.external_id, None)
             if market and row.price is not None:

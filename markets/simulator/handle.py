@@ -37,27 +37,27 @@ class RunningExchange:
     @property
     def url(self) -> str:
         """The root of Opinion's REST API, e.g. http://127.0.0.1:8700/openapi."""
-        return self._server.origin + sites.OPINION
+        return self.roots["OPINION_API_URL"]
 
     @property
     def gamma_url(self) -> str:
         """The root of Polymarket's markets."""
-        return self._server.origin + sites.GAMMA
+        return self.roots["POLYMARKET_GAMMA_URL"]
 
     @property
     def data_url(self) -> str:
         """The root of Polymarket's trades."""
-        return self._server.origin + sites.DATA
+        return self.roots["POLYMARKET_DATA_URL"]
 
     @property
     def clob_url(self) -> str:
         """The root of Polymarket's order books and price histories."""
-        return self._server.origin + sites.CLOB
+        return self.roots["POLYMARKET_CLOB_URL"]
 
     @property
     def kalshi_url(self) -> str:
         """The root of Kalshi's API."""
-        return self._server.origin + sites.KALSHI
+        return self.roots["KALSHI_API_URL"]
 
     @property
     def ws_url(self) -> str:

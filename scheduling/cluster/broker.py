@@ -151,12 +151,15 @@ class JobBroker(ORM):  # type: ignore[misc]
     def _begin(self) -> None:
         """The first turn, and each after an outage: take back claims that nobody on this host has.
 
-        A pusher before this one left them, or the answer to our own claim was lost on its way.
+        A pusher before this one left them, or the answer to our own claim was lost on its way. It writes: a database
+        that can only be read is not back yet, even where there is nothing else to write just now.
         """
         if self._began:
             return
         if self.host is None:
             self.host = rescue.register(DjangoQ.WORKERS, self.sentinel)
+        else:
+            rescue.beat(self.host.pk)
         if clock.database().vendor == "postgresql":
             with clock.database().cursor() as cursor:  # no row that somebody has locked holds us up, nor we others
                 cursor.execute(BOUNDS, [LOCK_TIMEOUT, SLEEP_TIMEOUT])

@@ -179,7 +179,8 @@ def _settle(rows: Iterable[Job], words: str, *, running: set[Pair], begun: Set[P
             has_begun = has_begun or pair in running
         elif pair in begun:
             has_begun = has_begun or outcomes.policy_of(function, row.policy) is not None
-        logger.warning("job.rescued job=%s attempt=%s begun=%s: %s", row.id, row.attempt, has_begun, words)
+        level = logging.WARNING if has_begun else logging.INFO  # what had not begun is only given back, uncounted
+        logger.log(level, "job.rescued job=%s attempt=%s begun=%s: %s", row.id, row.attempt, has_begun, words)
         outcomes.crashed(function, _claim(row), words, Trace(process=row.process), begun=has_begun)
 
     _each(rows, crash)

@@ -47,3 +47,4 @@ def trade(second: int) -> TradeRow:
 
 TAPES["opinion"] = SlowTape
 trades.FIRST = timedelta(minutes=20)
+trades.BUDGET = 1_000

@@ -90,6 +90,7 @@ def test_both_sides_of_a_book_begin_with_their_best_price(quotes):
     assert server.asked[0][0] == "/openapi/token/orderbook?token_id=71"
 
 
+@pytest.mark.django_db  # whose clock says when it was
 def test_an_empty_book(quotes):
     opinion, _ = quotes(said({"bids": None, "asks": [], "timestamp": 0}))
     book = opinion.book(market())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from markets.exceptions import BadAnswer
@@ -114,7 +114,11 @@ def test_an_empty_catalogue_says_nothing_of_its_total():
 CHANGES = st.lists(st.tuples(st.booleans(), st.integers(1, 3), st.integers(0, 200)), max_size=8)
 
 
+ONLY_A_FULL_PAGE_LEFT = [(False, 1, 0), (False, 2, 0), (False, 3, 0), (True, 1, 0), (True, 1, 0), (False, 1, 0)]
+
+
 @settings(max_examples=200, deadline=None)
+@example(size=125, changes=ONLY_A_FULL_PAGE_LEFT)
 @given(size=st.integers(0, 130), changes=CHANGES)
 def test_whatever_moves_no_topic_is_met_twice_and_who_stayed_is_met(size, changes):
     numbers = iter(range(1000, 2000))

@@ -1,6 +1,5 @@
 """What the markets come to: counted once, summed exactly, kept for 30 days."""
 
-import time
 from datetime import timedelta
 from decimal import Decimal, localcontext
 
@@ -8,6 +7,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from benchmarks.market_agent import RAW_STATS, seconds
 from markets import stats
 from markets.functions import compute_stats
 from markets.models import Exchange, Market, MarketStats
@@ -104,20 +104,13 @@ def test_it_is_a_job_of_the_cluster():
         assert MarketStats.objects.count() == Exchange.objects.count() + 1
 
 
-RAW = """
-SELECT exchange_id, count(*), sum(CASE WHEN status = 'open' THEN 1 ELSE 0 END), {sum}(volume),
-    {sum}(CASE WHEN status = 'open' THEN last_price END), count(CASE WHEN status = 'open' THEN last_price END)
-FROM markets_market WHERE kind = 'binary' GROUP BY exchange_id
-"""
-
-
 def test_it_takes_as_long_as_the_aggregate_itself():
     prices = [Decimal(n) / 1000 for n in range(1000)]
     for first in range(0, 30_000, 5_000):
         rows = [row(n, price=prices[n % 1000]) for n in range(first, first + 5_000)]
         write_page(exchange="opinion", rows=rows, at=START)
     assert Market.objects.count() == 30_000
-    statement = RAW.format(sum="money_sum" if connection.vendor == "sqlite" else "sum")
+    statement = RAW_STATS.format(sum="money_sum" if connection.vendor == "sqlite" else "sum")
 
     def raw():
         with connection.cursor() as cursor:
@@ -126,14 +119,8 @@ def test_it_takes_as_long_as_the_aggregate_itself():
 
     ours, least = [], []
     for _ in range(50):  # until a busy machine has given both of them a quiet moment
-        ours.append(timed(stats.compute))
-        least.append(timed(raw))
+        ours.append(seconds(stats.compute))
+        least.append(seconds(raw))
         if len(ours) > 5 and min(ours) <= 1.2 * min(least) + 0.05:  # seconds, for its other statements and their commit
             break
     assert min(ours) <= 1.2 * min(least) + 0.05
-
-
-def timed(run):
-    began = time.perf_counter()
-    run()
-    return time.perf_counter() - began

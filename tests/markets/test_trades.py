@@ -14,7 +14,7 @@ from markets.exchanges import TAPES
 from markets.exchanges.rows import Rejected, Slice
 from markets.models import Exchange, Market, Position, SyncLog, WhaleTrade
 from markets.results import Counts
-from markets.trades import FIRST, HELD, OVERLAP, begins, sync_all_trades, sync_trades, tie, write_slice
+from markets.trades import BUDGET, FIRST, HELD, OVERLAP, begins, sync_all_trades, sync_trades, tie, write_slice
 from markets.writing import write_page
 from scheduling import testing
 from tests.markets.rows import START, ScriptedTape, row, trade
@@ -249,6 +249,16 @@ def test_an_exchange_that_lives_in_the_future_does_not_move_the_position_there(t
         taping(Slice(until=START + timedelta(days=900), rows=TRADES))
         sync_trades("opinion")
     assert position() == START
+
+
+def test_a_sync_with_much_to_read_leaves_requests_to_the_others_and_the_next_goes_on(taping):
+    slices = [Slice(until=START + timedelta(minutes=number)) for number in range(60)]
+    with testing.clock(start=LATER):
+        taping(*slices)
+        assert sync_trades("opinion").requests == BUDGET
+        assert position() == slices[BUDGET - 1].until
+        assert SyncLog.objects.get().state == "success"
+        assert begins("opinion", LATER) == slices[BUDGET - 1].until - OVERLAP
 
 
 def test_a_trade_that_cannot_be_read_holds_the_position_for_ten_minutes(taping):

@@ -12,13 +12,12 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from urllib.parse import quote
 
-from django.utils import timezone
-
 from markets.exchanges import asking
 from markets.exchanges.kalshi import hosts, parsing
 from markets.exchanges.rows import Book, Page, Price
 from markets.exchanges.wire import Answer, Request, Wire
 from markets.models import Market
+from scheduling import clock
 
 AT_ONCE = 50
 """Tickers in one request: addresses have a length."""
@@ -40,7 +39,7 @@ class KalshiQuotes:
 
     def book(self, market: Market) -> Book:
         """The order book of YES, as it is now; an empty one where there is none."""
-        path, at = f"{hosts.of(market.external_id)}/orderbook", timezone.now()
+        path, at = f"{hosts.of(market.external_id)}/orderbook", clock.now()
         payload = asking.find(self.wire, path)
         return Book(at=at) if payload is None else parsing.book(payload, path=path, at=at)
 

@@ -6,8 +6,6 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.utils import timezone
-
 from markets.exceptions import Refused
 from markets.exchanges.opinion import hosts
 from markets.exchanges.opinion.payloads import BookPayload, History, LastPrice, LevelPayload
@@ -15,6 +13,7 @@ from markets.exchanges.reading import read
 from markets.exchanges.rows import Book, Level, Price
 from markets.exchanges.wire import Request, Wire
 from markets.models import Market
+from scheduling import clock
 
 LATEST, BOOK, HISTORY = "/token/latest-price", "/token/orderbook", "/token/price-history"
 HOURLY = timedelta(hours=1000)
@@ -44,10 +43,10 @@ class OpinionQuotes:
     def book(self, market: Market) -> Book:
         """The order book of its YES shares; an empty one for a topic, which has none."""
         if not market.yes_token:
-            return Book(at=timezone.now())
+            return Book(at=clock.now())
         book = read(BookPayload, self._ask(BOOK, token_id=market.yes_token), BOOK)
         return Book(
-            at=book.timestamp or timezone.now(), bids=_levels(book.bids, best=max), asks=_levels(book.asks, best=min)
+            at=book.timestamp or clock.now(), bids=_levels(book.bids, best=max), asks=_levels(book.asks, best=min)
         )
 
     def history(self, market: Market, *, since: datetime, until: datetime) -> list[Price]:

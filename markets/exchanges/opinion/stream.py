@@ -33,7 +33,7 @@ from markets.exchanges.opinion.trades import side
 from markets.exchanges.reading import first
 from markets.exchanges.rows import Key, Slice, TradeRow
 from markets.models import Market
-from scheduling import Retry, backoff
+from scheduling import Retry, backoff, clock
 
 CHANNEL = "market.last.trade"
 NO_TRADES = ("split", "merge")
@@ -152,7 +152,7 @@ class Stream:
     def _hand_on(self) -> None:
         """Let what was heard be kept."""
         if self._pending:
-            self._keep(Slice(until=timezone.now(), rows=tuple(self._pending[-MAX_KEPT:])))
+            self._keep(Slice(until=clock.now(), rows=tuple(self._pending[-MAX_KEPT:])))
             self._pending = []
 
     def _survive(self, work: Callable[[], None]) -> bool:

@@ -6,13 +6,11 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
 from markets.exceptions import BadAnswer
+from markets.exchanges.paging import MAX_BARREN, MAX_PAGES
 from markets.exchanges.rows import Page
 
 PER_PAGE = 20
 """The most that Opinion gives."""
-MAX_PAGES = 5_000
-MAX_BARREN = 2
-"""So many pages in a row without anything new end a sweep, whatever the total says."""
 
 Read = Callable[[Iterable[int]], Iterator[Page]]
 """Gives the pages of these numbers, in this order."""
@@ -43,9 +41,16 @@ class _Moved:
         """Where something may be that was not met."""
         self.ended = self.most = 0
         self._total: int | None = None
+        self._full = False
 
     def look(self, number: int, page: Page) -> None:
-        """Compare the total of a page with that of the page before."""
+        """Compare the total of a page with that of the page before.
+
+        One that is empty tells none worth believing; behind a full one, that has what should have stood on it.
+        """
+        was_full, self._full = self._full, page.length == PER_PAGE
+        if not page.length and was_full and self._total is not None and self._total > (number - 1) * PER_PAGE:
+            self.pages.add(number - 1)
         if page.total is None or not page.length:
             return
         more = page.total - (page.total if self._total is None else self._total)

@@ -12,13 +12,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
-from django.utils import timezone
-
 from markets.exchanges import asking
 from markets.exchanges.polymarket import hosts, parsing
 from markets.exchanges.rows import Book, Page, Price
 from markets.exchanges.wire import Answer, Request, Wire
 from markets.models import Market
+from scheduling import clock
 
 AT_ONCE = 100
 """Ids in one request; the exchange takes up to 400, and addresses have a length."""
@@ -42,7 +41,7 @@ class PolymarketQuotes:
     def book(self, market: Market) -> Book:
         """The order book of its YES shares; an empty one where there is none, as after its end."""
         payload = asking.find(self._clob, "/book", token_id=market.yes_token) if market.yes_token else None
-        return Book(at=timezone.now()) if payload is None else parsing.book(payload, path="/book")
+        return Book(at=clock.now()) if payload is None else parsing.book(payload, path="/book")
 
     def history(self, market: Market, *, since: datetime, until: datetime) -> list[Price]:
         """Its prices over time, the oldest first: by the minute, or less finely where that would be over 5,000.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -50,15 +51,17 @@ class Target:
     """All faults so far."""
 
 
-def gusts(seed: int, streams: Sequence[Faults], until: float) -> None:
-    """Let the streams blow at once, in gusts, with calms between in which the speed is measured."""
+def gusts(seed: int, streams: Sequence[Faults], until: float, calm: threading.Event) -> None:
+    """Let the streams blow at once, in gusts, with calms between in which the speed is measured; `calm` tells them."""
     luck = random.Random(f"{seed} gusts")
     while (now := time.monotonic()) < until:
         end = min(now + luck.uniform(5, 12), until)
+        calm.clear()
         with ThreadPoolExecutor(len(streams)) as threads:
             for done in [threads.submit(stream.blow, end) for stream in streams]:
                 done.result()
-        time.sleep(max(0, min(luck.uniform(7.5, 9), until - time.monotonic())))
+        calm.set()
+        time.sleep(max(0, min(luck.uniform(9, 11), until - time.monotonic())))
 
 
 class Faults:

@@ -335,6 +335,8 @@ class Speed:
     at: float
     ended: float
     due: float
+    waiting: Counter[str]
+    """What was due in that time and had not ended at its end, by function."""
 
     @property
     def share(self) -> float:
@@ -347,8 +349,9 @@ LEAST_WINDOW = 2.0
 
 def speeds(e: Evidence) -> list[Speed]:
     """The speed from 5 s after each fault until the next one, beside that of the load."""
-    ends = sorted(row.finished_at for row in e.jobs.values() if row.finished_at is not None and row.state != "skipped")
-    due = sorted(row.run_at for row in e.jobs.values() if row.state != "skipped")
+    jobs = [row for row in e.jobs.values() if row.state != "skipped"]
+    ends = sorted(row.finished_at for row in jobs if row.finished_at is not None)
+    due = sorted(row.run_at for row in jobs)
     found = []
     faults = sorted(e.faults, key=lambda fault: fault.began)
     for n, fault in enumerate(faults):
@@ -357,7 +360,16 @@ def speeds(e: Evidence) -> list[Speed]:
         if following - start >= LEAST_WINDOW:
             asked, done = (bisect_left(times, following) - bisect_left(times, start) for times in (due, ends))
             seconds = following - start
-            found.append(Speed(fault=fault.kind, at=start, ended=done / seconds, due=max(asked, 1) / seconds))
+            late = [row.name for row in jobs if start <= row.run_at < following <= (row.finished_at or following)]
+            found.append(
+                Speed(
+                    fault=fault.kind,
+                    at=start,
+                    ended=done / seconds,
+                    due=max(asked, 1) / seconds,
+                    waiting=Counter(late),
+                )
+            )
     return found
 
 

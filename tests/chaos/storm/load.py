@@ -67,6 +67,8 @@ class Load(threading.Thread):
         self.cancels: dict[int, list[bool]] = {}
         self.surprises: list[str] = []
         self.outages = 0
+        self.calm = threading.Event()
+        """No floods while it is set: the load is even then, so that what is done can be held against what is due."""
         self._recent: deque[int] = deque(maxlen=200)
         self._over = threading.Event()
         self._n = 0
@@ -97,6 +99,8 @@ class Load(threading.Thread):
 
     def _turn(self, count: int) -> None:
         chosen = self.luck.choices(self.choices, self.weights, k=count)
+        if self.calm.is_set():
+            chosen = [each for each in chosen if each != "flood"]
         calls = [self._call(each) for each in chosen if each not in MORE]
         steps = [lambda: self._keep([job.id for job in scheduler.bulk(calls)])]
         steps += [self._MORE[each](self) for each in chosen if each in MORE]

@@ -10,6 +10,7 @@ from tests.chaos.storm.evidence import Evidence
 from tests.chaos.storm.invariants import Finding, Recovery, speeds
 
 MOST_HISTORIES = 5
+AS_BEFORE = 0.95  # of the speed
 AROUND = 6.0  # seconds of faults that are shown around a finding
 ROLES = ("kill worker", "kill pusher", "kill monitor", "kill sentinel", "kill main", "lose host")
 
@@ -91,8 +92,19 @@ def summary(e: Evidence, found: Sequence[Recovery]) -> str:
         f"  jobs    {len(e.jobs)}: " + ", ".join(f"{count} {state}" for state, count in states.most_common()),
         f"  faults  {len(e.faults)}: " + ", ".join(f"{count} {kind}" for kind, count in kinds.most_common()),
     ]
-    shares = sorted(speed.share for speed in speeds(e))
-    if shares:
-        middle = shares[len(shares) // 2]
-        lines.append(f"  speed   5 s after {len(shares)} faults: {middle:.0%} of what was due (least {shares[0]:.0%})")
-    return "\n".join([*lines, recoveries(found)])
+    return "\n".join([*lines, *_speed(e), recoveries(found)])
+
+
+def _speed(e: Evidence) -> Iterable[str]:
+    """How much of what was due was done 5 s after the last fault of each gust, and what held up the slow ones."""
+    measured = sorted(speeds(e), key=lambda speed: speed.share)
+    if measured:
+        well = sum(speed.share >= AS_BEFORE for speed in measured)
+        yield (
+            f"  speed   5 s after {len(measured)} gusts: {measured[len(measured) // 2].share:.0%} of what was due "
+            f"(least {measured[0].share:.0%}; {well} of {len(measured)} at least {AS_BEFORE:.0%})"
+        )
+    for speed in measured:
+        if speed.share < AS_BEFORE:
+            held = ", ".join(f"{count} {name}" for name, count in speed.waiting.most_common(4))
+            yield f"          {speed.at - e.began:6.1f} s, {speed.fault}: {speed.share:.0%}, not yet ended: {held}"

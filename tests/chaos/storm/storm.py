@@ -99,7 +99,8 @@ class Storm:
         if self.plan.kills:
             self.kills.kill_one_after_the_other(self.plan.kills)
         else:
-            faults.gusts(self.plan.seed, self.streams, time.monotonic() + max(self.plan.seconds - AROUND, 5))
+            until = time.monotonic() + max(self.plan.seconds - AROUND, 5)
+            faults.gusts(self.plan.seed, self.streams, until, self.load.calm)
 
     def _drain(self) -> None:
         from django.db import connection

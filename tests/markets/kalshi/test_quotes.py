@@ -12,6 +12,8 @@ from markets.models import Market
 from tests.markets.kalshi.rows import market_entry, page
 from tests.markets.scripted import Reply
 
+pytestmark = pytest.mark.django_db  # whose clock says when a price was seen
+
 SINCE = datetime(2026, 10, 1, 12, tzinfo=UTC)
 
 

@@ -13,6 +13,8 @@ from markets.models import Market
 from tests.markets.polymarket.rows import LEFT_OUT, NOON, market_entry, tokens
 from tests.markets.scripted import Reply
 
+pytestmark = pytest.mark.django_db  # whose clock says when a price was seen
+
 SINCE = datetime.fromtimestamp(NOON, UTC)
 
 
