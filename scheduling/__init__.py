@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from scheduling import batches, crons, limits, pools, retrier, scheduler, testing
+    from scheduling import batches, crons, limits, pools, retrier, saga, scheduler, testing
     from scheduling.backoff import Retry
     from scheduling.buckets import FixedWindow, RateLimit, TokenBucket
     from scheduling.calls import Call
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from scheduling.exceptions import Permanent, RetryAfter
     from scheduling.functions import action, mutation, query
     from scheduling.running import context
+    from scheduling.saga import Step
 
 __all__ = [
     "Call",
@@ -26,6 +27,7 @@ __all__ = [
     "RateLimit",
     "Retry",
     "RetryAfter",
+    "Step",
     "TokenBucket",
     "action",
     "batches",
@@ -36,6 +38,7 @@ __all__ = [
     "pools",
     "query",
     "retrier",
+    "saga",
     "scheduler",
     "testing",
 ]
@@ -48,6 +51,7 @@ _HOMES = {
     "RateLimit": "buckets",
     "Retry": "backoff",
     "RetryAfter": "exceptions",
+    "Step": "saga",
     "TokenBucket": "buckets",
     "action": "functions",
     "context": "running",

@@ -94,11 +94,12 @@ class Run:
 
     def failing(self, error: BaseException) -> Callable[[], bool]:
         """The guarded step that writes that the body, or its result, failed: again by the policy, or the end."""
+        cut_off = isinstance(error, JobTimeout | InvalidResult)
         if isinstance(error, InvalidResult):
             error = Unfit(str(error))  # never run again for its result
         words, trace = describe(error), self.trace()
         logger.info("job.failed job=%s attempt=%s: %s", self.claim.id, self.claim.attempt, last_line(words))
-        return lambda: outcomes.failed(self.function, self.claim, words, trace, cause=error)
+        return lambda: outcomes.failed(self.function, self.claim, words, trace, cause=error, cut_off=cut_off)
 
     def failed(self, error: BaseException) -> None:
         """Write that the body, or its result, failed."""

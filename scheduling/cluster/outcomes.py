@@ -46,13 +46,18 @@ def failed(
     *,
     cause: BaseException | None = None,
     crashes: int = 0,
+    cut_off: bool = False,
 ) -> bool:
-    """An attempt has failed: try again by the policy, or end as failed. Gives whether the claim was still ours."""
-    cause = _steering(cause)
+    """An attempt has failed: try again by the policy, or end as failed. Gives whether the claim was still ours.
+
+    `cut_off`: its body has not raised this by itself, so an action may have come to any point, its end included.
+    """
+    cause, cut_off = _steering(cause), cut_off and function.kind == "action"
     policy = policy_of(function, claim.policy)
     if isinstance(cause, Permanent) or policy is None or not policy.allows(claim.attempt):
-        return transitions.fail(claim, error, trace)
-    return transitions.retry(claim, error, _wait(policy, claim.attempt, cause), trace, crashes=crashes)
+        return transitions.fail(claim, error, trace, cut_off=cut_off)
+    wait = _wait(policy, claim.attempt, cause)
+    return transitions.retry(claim, error, wait, trace, crashes=crashes, cut_off=cut_off)
 
 
 def crashed(function: Function, claim: Claim, error: str, trace: Trace, *, begun: bool) -> bool:
@@ -66,10 +71,11 @@ def crashed(function: Function, claim: Claim, error: str, trace: Trace, *, begun
         return transitions.release(claim)
     crashes = claim.crashes + 1
     if crashes >= function.options.max_crashes:
-        return transitions.fail(claim, f"{error}, {crashes} times: given up", trace)
+        cut_off = function.kind == "action"
+        return transitions.fail(claim, f"{error}, {crashes} times: given up", trace, cut_off=cut_off)
     if function.kind == "mutation":
         return transitions.release(claim, crashes=1)
-    return failed(function, claim, error, trace, crashes=1)
+    return failed(function, claim, error, trace, crashes=1, cut_off=True)
 
 
 def _steering(error: BaseException | None) -> BaseException | None:

@@ -90,7 +90,7 @@ def worker(host_id: int, slot: Slot, sent: Iterable[Pair]) -> None:
 
 def _time_out(row: Job) -> None:
     """A body that did not let go after its timeout was ended with its process: a failure like another."""
-    outcomes.failed(functions.get(row.name), _claim(row), TIMED_OUT, Trace(process=row.process))
+    outcomes.failed(functions.get(row.name), _claim(row), TIMED_OUT, Trace(process=row.process), cut_off=True)
 
 
 def orphans(host_id: int, slots: Slots, in_flight: set[Pair]) -> None:

@@ -19,7 +19,7 @@ from scheduling import clock, functions
 from scheduling.buckets import since_1970
 from scheduling.cluster.errors import held, is_transient
 from scheduling.conf import conf
-from scheduling.models import Batch, Host, Job, LimitLevel, PastAttempt
+from scheduling.models import Batch, Host, Job, LimitLevel, PastAttempt, Saga
 from scheduling.models.job import JobQuerySet
 
 logger = logging.getLogger("scheduling")
@@ -102,7 +102,7 @@ class Retention:
             if time.monotonic() > self._anew:
                 self._begin_anew()
             own = [partial(self._jobs_of, name, keep) for name, keep in own_times().items()]
-            self._left = [self._jobs, *own, _batches, self._levels, _hosts]
+            self._left = [self._jobs, *own, _batches, _sagas, self._levels, _hosts]
         if self._left[0]():
             self._left.pop(0)
         return bool(self._left)
@@ -148,6 +148,14 @@ def _batches() -> bool:
     old = Batch.objects.outermost().filter(~Exists(own), ~Exists(within), finished_at__lt=clock.now() - KEEP)
     some = list(old.order_by("finished_at").values_list("pk", flat=True)[:BATCH])
     Batch.objects.filter(Q(pk__in=some) | Q(root__in=some)).delete()
+    return len(some) < BATCH
+
+
+def _sagas() -> bool:
+    """Sagas that ended long ago, with their steps."""
+    old = Saga.objects.filter(finished_at__lt=clock.now() - KEEP)
+    some = list(old.order_by("finished_at").values_list("pk", flat=True)[:BATCH])
+    Saga.objects.filter(pk__in=some).delete()
     return len(some) < BATCH
 
 

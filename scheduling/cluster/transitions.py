@@ -197,9 +197,12 @@ def _its(claim: Claim, result: str, trace: Trace, moment: datetime | None) -> di
     return row
 
 
-def fail(claim: Claim, error: str, trace: Trace) -> bool:
+def fail(claim: Claim, error: str, trace: Trace, *, cut_off: bool = False) -> bool:
     """End as failed, for good, and schedule on_complete, in one transaction."""
-    return _end(claim, State.FAILED, None, error, trace)
+    with in_transaction() if cut_off else nullcontext():
+        if cut_off:
+            _cut_off(claim)
+        return _end(claim, State.FAILED, None, error, trace)
 
 
 def drop(claim: Claim, trace: Trace) -> bool:
@@ -207,7 +210,7 @@ def drop(claim: Claim, trace: Trace) -> bool:
     return _end(claim, State.CANCELED, None, "", trace)
 
 
-def retry(claim: Claim, error: str, wait: timedelta, trace: Trace, *, crashes: int = 0) -> bool:
+def retry(claim: Claim, error: str, wait: timedelta, trace: Trace, *, crashes: int = 0, cut_off: bool = False) -> bool:
     """Keep the failed attempt, and make the job pending again after `wait`, in one transaction."""
     now, now_params = clock.sql()
     began, began_params = clock.sql(-trace.elapsed)
@@ -217,10 +220,17 @@ def retry(claim: Claim, error: str, wait: timedelta, trace: Trace, *, crashes: i
         cursor.execute(keep, [*began_params, *now_params, trace.process, error, trace.log, claim.id, claim.claim])
         if cursor.rowcount != 1:
             return False
+        if cut_off:
+            _cut_off(claim)
         if failpoints.on:
             failpoints.hit("retry.before_commit")
         cursor.execute(AGAIN.format(later=later), [*later_params, error, crashes, claim.id, claim.claim])
     return True
+
+
+def _cut_off(claim: Claim) -> None:
+    """Note that nobody can say how far an attempt came: a statement of its own, as it is rare."""
+    Job.objects.running().filter(pk=claim.id, claim=claim.claim).update(cut_off=True)
 
 
 def release(claim: Claim, *, crashes: int = 0, wait: timedelta | None = None, begun: bool = False) -> bool:

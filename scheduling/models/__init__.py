@@ -9,6 +9,7 @@ from scheduling.models.host import Host
 from scheduling.models.job import FINAL, Job, State
 from scheduling.models.limit import Limit, LimitKind, LimitLevel
 from scheduling.models.pool import Pause, Paused, Pool
+from scheduling.models.saga import Saga, SagaState, SagaStep, StepState
 
 __all__ = [
     "FINAL",
@@ -31,5 +32,9 @@ __all__ = [
     "Pause",
     "Paused",
     "Pool",
+    "Saga",
+    "SagaState",
+    "SagaStep",
     "State",
+    "StepState",
 ]

@@ -134,6 +134,9 @@ class Job(models.Model):
     claim = models.IntegerField(default=0, help_text="Counts claims: the fence against those that came late.")
     attempt = models.IntegerField(default=0, help_text="The number of the attempt that runs or ran last.")
     crashes = models.SmallIntegerField(default=0, help_text="How many times its worker's process died in it.")
+    cut_off = models.BooleanField(
+        db_default=False, help_text="An attempt of an action was cut off: nobody can say how far it came."
+    )
     host = models.ForeignKey(
         "scheduling.Host",
         null=True,
