@@ -29,6 +29,7 @@ PAGES = {
     "scheduler": ["scheduler.py", "scheduler.py scheduler.*", "calls.py", "calls.py Call", "keys.py", *JOBS],
     "retrier": ["retrier.py", "retrier.py retrier.*", "backoff.py Retry", "exceptions.py Permanent RetryAfter"],
     "batches": ["batches.py", "batches.py batches.*", "models/batch.py BatchState Batch"],
+    "saga": ["saga.py", "saga.py Step", "saga.py saga.*", "models/saga.py SagaState StepState Saga"],
     "crons": ["crons.py", "declarations.py Crons", "crons.py crons.*", "backfills.py crons.backfill"],
     "pools": ["pools.py", "pools.py pools.*"],
     "limits": ["limits.py", "limits.py limits.*", "buckets.py TokenBucket FixedWindow RateLimit"],
@@ -40,7 +41,7 @@ SHOWN_AS = {"Context": "context", "testing.Clock": "testing.clock", "Conf": "SCH
 TITLES = {"calls.py": "Options of a call", "keys.py": "Keys", "pytest_fixtures.py": "Fixtures of pytest"}
 INTERNAL = (
     "pools.key_of pools.declares limits.require limits.exists crons.declarations crons.edited "
-    "Job.save Batch.save Options.of"
+    "Job.save Batch.save Saga.save Options.of"
 )
 ERRORS = re.findall(r"^class (\w+)\(SchedulingError\)", (CODE / "exceptions.py").read_text(), re.MULTILINE)
 OF_DJANGO = "version verbosity settings pythonpath traceback no_color force_color skip_checks"

@@ -16,6 +16,7 @@ from scheduling.admin.job import JobAdmin
 from scheduling.admin.limit import LimitAdmin
 from scheduling.admin.pause import PauseAdmin
 from scheduling.admin.pool import PoolAdmin
+from scheduling.admin.saga import SagaAdmin
 
 if admin.site.is_registered(Schedule):
     admin.site.unregister(Schedule)  # it would run any dotted path that is typed in; crons are its replacement
@@ -30,4 +31,5 @@ __all__ = [
     "LimitAdmin",
     "PauseAdmin",
     "PoolAdmin",
+    "SagaAdmin",
 ]

@@ -19,7 +19,7 @@ from scheduling import clock, functions
 from scheduling.buckets import since_1970
 from scheduling.cluster.errors import held, is_transient
 from scheduling.conf import conf
-from scheduling.models import Batch, Host, Job, LimitLevel, PastAttempt, Saga
+from scheduling.models import Batch, Host, Job, LimitLevel, PastAttempt, Saga, SagaStep
 from scheduling.models.job import JobQuerySet
 
 logger = logging.getLogger("scheduling")
@@ -40,14 +40,18 @@ DELETE FROM scheduling_limitlevel WHERE id > %s AND id <= %s AND (
 
 
 def removable(before: datetime) -> JobQuerySet:
-    """Jobs that ended before a time, and with them the outermost batch that holds them, if one does.
+    """Jobs that ended before a time, and with them the outermost batch or the saga that holds them, if one does.
 
     What was canceled while it waited for another job is left until that has ended, as others may wait for it in turn.
     """
     ended = Job.objects.finished().filter(finished_at__lt=before, waits_for=None)
     batch = Batch.objects.filter(pk=OuterRef("batch_id"))
     outermost = batch.alias(ended=Case(When(root=None, then=F("finished_at")), default=F("root__finished_at")))
-    return ended.filter(Q(batch=None) | ~Exists(outermost.filter(Q(ended=None) | Q(ended__gte=before))))
+    ended = ended.filter(Q(batch=None) | ~Exists(outermost.filter(Q(ended=None) | Q(ended__gte=before))))
+    steps = SagaStep.objects.filter(saga__finished_at=None)  # few: no index of steps by their jobs is kept for this
+    for column in ("job", "undo_job"):
+        ended = ended.exclude(pk__in=steps.exclude(**{column: None}).values(column))
+    return ended
 
 
 def remove(jobs: Sequence[int], before: datetime, *, wait: bool = True) -> int:

@@ -38,7 +38,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 'permissions': [('cancel_saga', 'Can cancel saga'), ('resume_saga', 'Can resume saga')],
-                'indexes': [models.Index(fields=['state', '-id'], name='saga_by_state'), models.Index(condition=models.Q(('finished_at__isnull', False)), fields=['finished_at'], name='saga_ended')],
+                'indexes': [models.Index(fields=['state', '-id'], name='saga_by_state'), models.Index(condition=models.Q(('finished_at__isnull', False)), fields=['finished_at'], name='saga_ended'), models.Index(condition=models.Q(('finished_at__isnull', True)), fields=['id'], name='saga_unfinished')],
                 'constraints': [models.CheckConstraint(condition=models.Q(('state__in', ['running', 'undoing', 'success', 'undone', 'failed'])), name='saga_state'), models.CheckConstraint(condition=models.Q(models.Q(('finished_at__isnull', False), ('state__in', ['success', 'undone'])), models.Q(('finished_at__isnull', True), ('state__in', ['running', 'undoing', 'failed'])), _connector='OR'), name='saga_finished')],
             },
         ),

@@ -93,6 +93,7 @@ class Saga(models.Model):
         indexes = [
             models.Index(fields=["state", "-id"], name="saga_by_state"),
             models.Index(fields=["finished_at"], name="saga_ended", condition=Q(finished_at__isnull=False)),
+            models.Index(fields=["id"], name="saga_unfinished", condition=Q(finished_at__isnull=True)),
         ]
 
     def __str__(self) -> str:

@@ -16,9 +16,10 @@ from scheduling.cluster.transitions import Trace
 from scheduling.exceptions import InvalidArguments, InvalidOption, NotFound, ScheduleLimitExceeded
 from scheduling.functions import _registry, get
 from scheduling.models import Job, Saga
+from scheduling.testing.processes import until
 from tests.scheduling import work
 from tests.scheduling.claiming import take
-from tests.scheduling.second import Elsewhere
+from tests.scheduling.second import Elsewhere, blocked
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -394,6 +395,22 @@ def test_old_sagas_are_removed(drain):
     assert made.pk and other.pk
 
 
+def test_jobs_of_a_saga_that_has_not_ended_are_kept(drain, done):
+    with testing.clock() as clock:
+        made = saga.run([step(1), Step(do, undo_fails, {"n": 2}), step(3, fails=True)])
+        testing.drain()
+        clock.jump(timedelta(days=8).total_seconds())
+        kept = {one.job_id for one in made.steps.all()} | {made.steps.get(place=1).undo_job_id}
+        scheduler.cleanup(60)
+        assert set(Job.objects.values_list("pk", flat=True)) == kept
+        done.append("mended")
+        saga.resume(made)
+        testing.drain()
+        clock.jump(61)
+        scheduler.cleanup(60)
+    assert not Job.objects.exists()
+
+
 # At once
 
 
@@ -403,7 +420,7 @@ def test_a_cancel_and_an_end_at_once_come_one_after_the_other(done, host):
     with transaction.atomic():
         saga._locked(made)
         other = Elsewhere(lambda: saga.cancel(made.pk))
-        assert not other.done(0.3)
+        until(blocked, 5)
     assert other.result() is True
     testing.drain()
     assert saga.get(made).state == "undone"

@@ -296,3 +296,20 @@ def batch_told(run_id: str, result: dict, context: object = None) -> object:
 @mutation(name="work.nap")
 def nap(seconds: float) -> None:
     time.sleep(seconds)
+
+
+@action(name="work.mark_done")
+def mark_done(what: str, file: str, fails: bool = False) -> None:
+    """A step of a saga."""
+    time.sleep(0.005)
+    if fails:
+        raise Permanent("not this one")
+    leave(file, f"done {what}")
+    time.sleep(0.005)
+
+
+@action(name="work.mark_undone", retry=Retry(max_failures=20, initial_backoff=0.05))
+def mark_undone(what: str, file: str) -> None:
+    """Its undo."""
+    time.sleep(0.005)
+    leave(file, f"undone {what}")

@@ -22,8 +22,8 @@ DECLARED = (
 """The columns of a cron that crons.py declares."""
 
 OPERATOR = (
-    "cancel_job", "retry_job", "cancel_batch", "add_job", "run_cron", "pause_cron", "change_cron", "change_exchange",
-    "change_pool", "change_limit", "pause_work", "change_market", "add_report",
+    "cancel_job", "retry_job", "cancel_batch", "cancel_saga", "resume_saga", "add_job", "run_cron", "pause_cron",
+    "change_cron", "change_exchange", "change_pool", "change_limit", "pause_work", "change_market", "add_report",
 )  # fmt: skip
 
 
