@@ -155,7 +155,7 @@ def _stop(row: Job) -> None:
     function = functions.get(row.name)
     begun = function.kind == "action" and row.started_at is not None
     if begun and outcomes.policy_of(function, row.policy) is None:
-        transitions.fail(_claim(row), "host was stopped", Trace(process=row.process))
+        transitions.fail(_claim(row), "host was stopped", Trace(process=row.process), cut_off=True)
     else:
         transitions.release(_claim(row), begun=True)
 
