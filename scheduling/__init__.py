@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from scheduling import batches, crons, limits, pools, retrier, saga, scheduler, testing
+    from scheduling import batches, crons, events, limits, pools, retrier, saga, scheduler, testing, workflows
     from scheduling.backoff import Retry
     from scheduling.buckets import FixedWindow, RateLimit, TokenBucket
     from scheduling.calls import Call
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from scheduling.functions import action, mutation, query
     from scheduling.running import context
     from scheduling.saga import Step
+    from scheduling.workflows import workflow
 
 __all__ = [
     "Call",
@@ -33,6 +34,7 @@ __all__ = [
     "batches",
     "context",
     "crons",
+    "events",
     "limits",
     "mutation",
     "pools",
@@ -41,6 +43,8 @@ __all__ = [
     "saga",
     "scheduler",
     "testing",
+    "workflow",
+    "workflows",
 ]
 
 _HOMES = {
@@ -57,6 +61,7 @@ _HOMES = {
     "context": "running",
     "mutation": "functions",
     "query": "functions",
+    "workflow": "workflows",
 }
 
 

@@ -9,6 +9,10 @@ SchedulingError
 ├── NotFound             an unknown function, job, run, cron or limit
 ├── NotFinished          asked to remove or repeat what has not ended yet
 ├── ScheduleLimitExceeded   one execution of a function has scheduled more than it may
+├── StepFailed           a step of a workflow has failed for good
+│   └── OutcomeUnknown   … and nobody can say how far it came
+├── NonDeterministic     a workflow's body departs from its journal
+├── JournalTooLarge      a workflow would remember more than it may
 ├── LimitImpossible      more tokens are asked for than a rate limit can ever give
 └── RateLimited          refused by a rate limit, where the call asked for an error
 
@@ -61,6 +65,33 @@ class NotFinished(SchedulingError):
 
 class ScheduleLimitExceeded(SchedulingError):
     """One execution of a function has scheduled more than it may."""
+
+
+class StepFailed(SchedulingError):
+    """A step of a workflow has failed for good; its body may catch it."""
+
+    def __init__(self, name: str, error: str) -> None:
+        super().__init__(name, error)
+        self.name = name
+        """The step's: that of its function, or what it was called."""
+        self.error = error
+        """With its traceback."""
+
+    def __str__(self) -> str:
+        lines = [line for line in self.error.strip().splitlines() if line.strip()]
+        return f"{self.name}: {lines[-1] if lines else 'failed'}"
+
+
+class OutcomeUnknown(StepFailed):
+    """A step of a workflow has failed, and nobody can say how far it came: its process died, or it timed out."""
+
+
+class NonDeterministic(SchedulingError):
+    """The body of a workflow asks for something else than its journal has at that place."""
+
+
+class JournalTooLarge(SchedulingError):
+    """A workflow would remember more than 8 MiB."""
 
 
 class LimitImpossible(SchedulingError):

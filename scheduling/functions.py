@@ -21,13 +21,14 @@ from pydantic import ConfigDict, ValidationError
 from typing_extensions import TypedDict
 
 from scheduling import clock, jsontext
+from scheduling.backoff import Retry
 from scheduling.buckets import RateLimit
 from scheduling.conf import conf
 from scheduling.exceptions import AlreadyExists, InvalidArguments, InvalidOption, InvalidResult, NotFound
 from scheduling.options import Options
 from scheduling.shapes import ANY_TYPE, NotJSON, Shape, fields
 
-Kind = Literal["query", "mutation", "action"]
+Kind = Literal["query", "mutation", "action", "workflow"]
 Body = Callable[..., Any]
 
 GIVEN_BY_CRON = "scheduled_for"  # a cron passes its instant to a function that has this argument
@@ -41,6 +42,10 @@ class Function:
     kind: Kind
     body: Body
     options: Options
+    steps_retry: Retry | None = None
+    """Of a workflow: the policy of its action steps."""
+    version: int = 1
+    """Of a workflow."""
 
     def __post_init__(self) -> None:
         functools.update_wrapper(self, self.body)
@@ -193,7 +198,7 @@ def query(body: Body | None = None, /, *, name: str | None = None, description: 
     It is called directly, never scheduled. Its name is `app_label.function` unless `name` says otherwise.
     AlreadyExists where another function has that name.
     """
-    return _decorate("query", body, name, Options(description=description))
+    return decorate("query", body, name, Options(description=description))
 
 
 @overload
@@ -208,7 +213,7 @@ def mutation(body: Body | None = None, /, *, name: str | None = None, **options:
     no attempts; an error of its own fails it, unless `retry` says otherwise.
     Takes the options of Options; InvalidOption for another. AlreadyExists where another function has its name.
     """
-    return _decorate("mutation", body, name, Options.of(options))
+    return decorate("mutation", body, name, Options.of(options))
 
 
 @overload
@@ -221,7 +226,7 @@ def action(body: Body | None = None, /, *, name: str | None = None, **options: A
     It runs outside a transaction; its start is committed before its body. Only actions may be `async def`.
     Takes the options of Options; InvalidOption for another. AlreadyExists where another function has its name.
     """
-    return _decorate("action", body, name, Options.of(options))
+    return decorate("action", body, name, Options.of(options))
 
 
 @contextmanager
@@ -242,9 +247,11 @@ def read_only() -> Iterator[None]:
                 connection.connection.execute(f"PRAGMA query_only = {before}")
 
 
-def _decorate(kind: Kind, body: Body | None, name: str | None, options: Options) -> Any:
+def decorate(kind: Kind, body: Body | None, name: str | None, options: Options, **of_workflow: Any) -> Any:
+    """Register a body, or give the decorator that will."""
+
     def register(body: Body) -> Function:
-        function = Function(name or _default_name(body), kind, body, options)
+        function = Function(name or _default_name(body), kind, body, options, **of_workflow)
         if function.is_async and kind != "action":
             raise InvalidOption(f"{function.name}: only actions may be async def")
         there = _registry.get(function.name)
@@ -272,7 +279,11 @@ def _source(body: Body) -> str:
 
 def _parameters(function: Function) -> Mapping[str, inspect.Parameter]:
     """The parameters of the body, all of which can be given by keyword."""
-    parameters = inspect.signature(function.body).parameters
+    parameters = dict(inspect.signature(function.body).parameters)
+    if function.kind == "workflow":
+        if not parameters:
+            raise InvalidOption(f"{function.name}: a workflow's first parameter is its step")
+        del parameters[next(iter(parameters))]
     for parameter in parameters.values():
         if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
             raise InvalidOption(

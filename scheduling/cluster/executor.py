@@ -17,7 +17,7 @@ from typing import Any
 from django.db import transaction
 
 from scheduling import clock, functions, running
-from scheduling.cluster import actions, failpoints, logs, outcomes, slots, transitions
+from scheduling.cluster import actions, driver, failpoints, logs, outcomes, slots, transitions
 from scheduling.cluster.claims import Claim
 from scheduling.cluster.errors import Unfit, describe, first_line, held, insist, is_transient, last_line
 from scheduling.cluster.interrupts import Slow, arm, disarm, timers
@@ -128,12 +128,14 @@ def execute(claims: Sequence[Claim], handed_at: float | None = None) -> None:
     sure_at, left = handed_at or time.monotonic(), [Run(claim) for claim in claims]
     with timers():
         while left:
-            mutation = left[0].function.kind == "mutation"
-            if time.monotonic() - sure_at > actions.SURE_FOR and (mutation or actions.shares(left[0])):
+            kind = left[0].function.kind
+            if time.monotonic() - sure_at > actions.SURE_FOR and (kind != "action" or actions.shares(left[0])):
                 left, sure_at = _still_ours(left), time.monotonic()
                 continue
-            count = _shareable(left) if mutation else actions.count(left)
-            begun = _mutations(left[:count]) if mutation else actions.run(left[:count])
+            if kind == "mutation":
+                begun = _mutations(left[: _shareable(left)])
+            else:
+                begun = driver.run(left[0]) if kind == "workflow" else actions.run(left[: actions.count(left)])
             left = left[begun:] if begun else []
     if slots.mine:
         slots.mine.rest()

@@ -175,7 +175,7 @@ def _settle(rows: Iterable[Job], words: str, *, running: set[Pair], begun: Set[P
     def crash(row: Job) -> None:
         function, pair = functions.get(row.name), (row.id, row.claim)
         has_begun = row.started_at is not None
-        if function.kind == "mutation":
+        if function.kind in ("mutation", "workflow"):
             has_begun = has_begun or pair in running
         elif pair in begun:
             has_begun = has_begun or outcomes.policy_of(function, row.policy) is not None

@@ -10,6 +10,7 @@ from scheduling.models.job import FINAL, Job, State
 from scheduling.models.limit import Limit, LimitKind, LimitLevel
 from scheduling.models.pool import Pause, Paused, Pool
 from scheduling.models.saga import Saga, SagaState, SagaStep, StepState
+from scheduling.models.workflow import EntryState, JournalEntry, StepKind, WorkflowEvent
 
 __all__ = [
     "FINAL",
@@ -20,9 +21,11 @@ __all__ = [
     "CatchUp",
     "Cause",
     "Cron",
+    "EntryState",
     "Host",
     "Job",
     "JobFunction",
+    "JournalEntry",
     "Limit",
     "LimitKind",
     "LimitLevel",
@@ -36,5 +39,7 @@ __all__ = [
     "SagaState",
     "SagaStep",
     "State",
+    "StepKind",
     "StepState",
+    "WorkflowEvent",
 ]

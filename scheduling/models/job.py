@@ -147,6 +147,7 @@ class Job(models.Model):
     )
     process = models.IntegerField(null=True, help_text="The worker's process id.")
 
+    woken = models.BooleanField(db_default=False, help_text="A workflow that runs is to run again at once.")
     interrupt = models.BooleanField(db_default=True, help_text="Whether a cancel is to end a body that runs.")
 
     created_at = models.DateTimeField()

@@ -1,0 +1,232 @@
+"""Workflows: a body that goes on where it was."""
+
+from __future__ import annotations
+
+import pytest
+
+from scheduling import Call, Permanent, Retry, action, events, mutation, scheduler, testing, workflow, workflows
+from scheduling.exceptions import StepFailed
+from scheduling.models import Job, JournalEntry
+from tests.scheduling import work
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+DID: list[str] = []
+
+
+@pytest.fixture(autouse=True)
+def did():
+    DID.clear()
+    return DID
+
+
+@action(name="wf.say")
+def say(word: str, fails: int = 0) -> str:
+    DID.append(word)
+    if DID.count(word) <= fails:
+        raise RuntimeError(f"not yet {word}")
+    return word.upper()
+
+
+@mutation(name="wf.write")
+def write(n: int) -> int:
+    return work.add.body(n, 1)
+
+
+@workflow(name="wf.all")
+def all_of_it(step, n: int) -> dict:
+    DID.append("top")
+    one = step.run(write, {"n": n})
+    two = step.run(write, {"n": one})
+    said = step.run(say, {"word": "hello"})
+    return {"one": one, "two": two, "said": said}
+
+
+def test_steps_are_run_in_order_in_one_pass(drain, did):
+    made = workflows.start(all_of_it, {"n": 1})
+    drain()
+    job = scheduler.get(made.pk)
+    assert (job.state, job.error) == ("success", "")
+    assert job.result == {"one": 2, "two": 3, "said": "HELLO"}
+    assert did == ["top", "hello"]
+    assert [(one.number, one.kind, one.name, one.state) for one in workflows.steps(made)] == [
+        (1, "run", "wf.write", "success"),
+        (2, "run", "wf.write", "success"),
+        (3, "run", "wf.say", "success"),
+    ]
+
+
+@workflow(name="wf.sleeps")
+def sleeps(step) -> str:
+    first = step.run(say, {"word": "before"})
+    step.sleep(30 * 86400)
+    return first + step.run(say, {"word": "after"})
+
+
+def test_a_month_of_sleep_costs_a_row(did):
+    with testing.clock():
+        made = workflows.start(sleeps)
+        testing.drain()
+        assert (did, scheduler.get(made.pk).state) == (["before"], "pending")
+        assert workflows.status(made).waits_for == "sleep sleep"
+        assert Job.objects.count() == 1
+        testing.advance(30 * 86400 + 1)
+        assert scheduler.get(made.pk).result == "BEFOREAFTER"
+        assert did == ["before", "after"]
+
+
+@workflow(name="wf.gathers")
+def gathers(step) -> list:
+    return step.gather(Call(say, {"word": "a"}), Call(write, {"n": 1}), Call(say, {"word": "b"}))
+
+
+def test_calls_at_once_come_back_in_their_order(drain, did):
+    made = workflows.start(gathers)
+    drain()
+    assert scheduler.get(made.pk).result == ["A", 2, "B"]
+    assert sorted(did) == ["a", "b"]
+
+
+@workflow(name="wf.tries", retry=Retry(max_failures=2, initial_backoff=10, jitter=0))
+def tries(step, fails: int) -> str:
+    try:
+        return step.run(say, {"word": "try", "fails": fails})
+    except StepFailed as error:
+        return f"failed: {error}"
+
+
+def test_a_step_is_tried_again_by_its_policy(did):
+    with testing.clock():
+        made, other = workflows.start(tries, {"fails": 2}), None
+        testing.drain()
+        assert (did, scheduler.get(made.pk).state) == (["try"], "pending")
+        testing.advance(9)
+        assert did == ["try"]
+        testing.advance(60)
+        assert (did, scheduler.get(made.pk).result) == (["try"] * 3, "TRY")
+        did.clear()
+        other = workflows.start(tries, {"fails": 9})
+        testing.advance(60)
+        assert (did, scheduler.get(other.pk).result) == (["try"] * 3, "failed: wf.say: RuntimeError: not yet try")
+
+
+@workflow(name="wf.fails")
+def fails(step) -> None:
+    step.run(work.add, {"a": 1, "b": 1})
+    step.run(work.flaky, {"how": "final"})
+
+
+def test_a_step_that_fails_fails_the_workflow_and_those_before_stay(drain):
+    made = workflows.start(fails)
+    drain()
+    job = scheduler.get(made.pk)
+    assert job.state == "failed" and "StepFailed" in job.error and "work.flaky" in job.error
+    assert [one.state for one in workflows.steps(made)] == ["success", "failed"]
+
+
+@workflow(name="wf.waits")
+def waits(step) -> list:
+    first = step.wait_for_event("approved", timeout=3600)
+    name, value = step.race("a", "b", timeout=60)
+    return [first, name, value]
+
+
+def test_events_are_waited_for_and_kept(did):
+    with testing.clock():
+        made = workflows.start(waits)
+        testing.drain()
+        assert events.send("b", 2, workflow=made)
+        testing.drain()
+        assert workflows.status(made).waits_for == "event approved"
+        assert events.send("approved", {"by": "me"}, workflow=made)
+        assert events.send("a", 1, workflow=made)
+        testing.drain()
+        assert scheduler.get(made.pk).result == [{"by": "me"}, "b", 2]
+        assert not events.send("approved", 1, workflow=made)
+        late = workflows.start(waits)
+        testing.advance(4000)
+        assert scheduler.get(late.pk).result == [None, None, None]
+
+
+@workflow(name="wf.parent")
+def parent(step) -> str:
+    try:
+        step.run_workflow(fails)
+    except StepFailed:
+        return step.run_workflow(all_of_it, {"n": 5})["said"]
+    return ""
+
+
+def test_a_workflow_in_a_workflow(drain):
+    made = workflows.start(parent)
+    drain()
+    assert scheduler.get(made.pk).result == "HELLO"
+
+
+CHANGED: list[str] = []
+
+
+@workflow(name="wf.changes")
+def changes(step) -> None:
+    step.run(say, {"word": "x"} if not CHANGED else {"word": "y"})
+    step.sleep(10)
+
+
+def test_a_body_that_departs_from_its_journal_fails(did):
+    CHANGED.clear()
+    with testing.clock():
+        made = workflows.start(changes)
+        testing.drain()
+        CHANGED.append("yes")
+        testing.advance(20)
+    job = scheduler.get(made.pk)
+    assert job.state == "failed"
+    assert "NonDeterministic: step 1 was recorded as run wf.say" in job.error and '"y"' in job.error
+
+
+def test_a_cancel_reaches_its_steps(drain):
+    @workflow(name="wf.long")
+    def long(step) -> None:
+        step.gather(Call(work.noop, run_after=3600), Call(work.noop, run_after=3600))
+
+    made = workflows.start(long)
+    drain()
+    assert workflows.cancel(made)
+    drain()
+    assert set(Job.objects.filter(name="work.noop").values_list("state", flat=True)) == {"canceled"}
+
+
+def test_a_restart_keeps_the_steps_before(drain, did):
+    made = workflows.start(all_of_it, {"n": 1})
+    drain()
+    did.clear()
+    again = workflows.restart(made, from_step="wf.say")
+    drain()
+    assert scheduler.get(again.pk).result == {"one": 2, "two": 3, "said": "HELLO"}
+    assert did == ["top", "hello"]
+    assert JournalEntry.objects.filter(workflow=again).count() == 4
+
+
+def test_a_mutation_that_fails_among_others_rolls_back_only_itself(drain):
+    from django.contrib.auth.models import Group
+
+    @mutation(name="wf.group")
+    def group(name: str) -> None:
+        Group.objects.create(name=name)
+        if name == "bad":
+            raise Permanent("bad")
+
+    @workflow(name="wf.groups")
+    def groups(step) -> int:
+        failed = 0
+        for name in ("a", "b", "bad", "c"):
+            try:
+                step.run(group, {"name": name})
+            except StepFailed:
+                failed += 1
+        return failed
+
+    made = workflows.start(groups)
+    drain()
+    assert scheduler.get(made.pk).result == 1
+    assert sorted(Group.objects.values_list("name", flat=True)) == ["a", "b", "c"]
