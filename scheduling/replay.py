@@ -196,25 +196,25 @@ class Step:
         """Run a step as a job of its own, which wakes this workflow when it has ended."""
         if entry.job_id is None:
             self._pass.commit()
-            self._pass._open()
+            self._pass.open()
             (job,) = scheduler.bulk([_telling(call, self._pass.run.claim.id)])
             entry.job_id = job.pk
             self._wait(entry)
-        job = Job.objects.filter(pk=entry.job_id).first()
-        if job is None:
+        ended = Job.objects.filter(pk=entry.job_id).first()
+        if ended is None:
             self._pass.settle(entry, EntryState.UNKNOWN, error="its job has been removed")
-        elif job.state not in FINAL:
+        elif ended.state not in FINAL:
             self._wait(entry)
-        elif job.state == State.SUCCESS:
-            self._pass.settle(entry, EntryState.SUCCESS, result=jsontext.dumps(job.result))
+        elif ended.state == State.SUCCESS:
+            self._pass.settle(entry, EntryState.SUCCESS, result=jsontext.dumps(ended.result))
         else:
-            state = EntryState.UNKNOWN if job.cut_off else EntryState.FAILED
-            self._pass.settle(entry, state, error=job.error or job.state)
+            state = EntryState.UNKNOWN if ended.cut_off else EntryState.FAILED
+            self._pass.settle(entry, state, error=ended.error or ended.state)
 
     def _by_batch(self, entry: Entry, some: list[Call]) -> None:
         if entry.batch_id is None:
             self._pass.commit()
-            self._pass._open()
+            self._pass.open()
             batch = batches.run(some, on_complete=woken, context=_of(self._pass.run.claim.id))
             entry.batch_id = batch.pk
             if batch.is_final:

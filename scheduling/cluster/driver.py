@@ -16,6 +16,7 @@ import os
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
@@ -56,7 +57,11 @@ class Suspended(Unwind):
 
 
 class Anew(Unwind):
-    """A shared transaction was rolled back: the pass begins anew, one mutation a transaction."""
+    """A transaction was rolled back: the pass begins anew, one mutation a transaction."""
+
+    def __init__(self, transient: bool) -> None:
+        self.transient = transient
+        """Whether the database was to blame."""
 
 
 class Lost(Unwind):
@@ -70,7 +75,9 @@ class Pass:
         self.run, self.careful = run, careful
         self.entries = {entry.position: entry for entry in insist(lambda: journal.read(run.claim.id))}
         self.size = sum(entry.size for entry in self.entries.values())
-        self.writes: list[Entry] = []
+        self._sizes = {entry.position: entry.size for entry in self.entries.values()}
+        self._noted: dict[int, Entry] = {}
+        self._kept: dict[int, Entry] = {}
         self.left: Unwind | None = None
         """Why it ends: whatever the body does after that is not recorded."""
         self._asked_at, self._now = time.monotonic(), clock.now()
@@ -98,10 +105,9 @@ class Pass:
 
     def note(self, entry: Entry) -> None:
         """Have an entry written with the next commit. JournalTooLarge where the whole would be over 8 MiB."""
-        if entry not in self.writes:
-            self.writes.append(entry)
-        self.entries[entry.position] = entry
-        self.size += entry.size
+        self._noted[entry.position] = self.entries[entry.position] = entry
+        self.size += entry.size - self._sizes.get(entry.position, 0)
+        self._sizes[entry.position] = entry.size
         if self.size > MOST_BYTES:
             raise JournalTooLarge(
                 f"the journal would take {self.size:,} bytes, and {MOST_BYTES:,} is the most: "
@@ -110,7 +116,8 @@ class Pass:
 
     def mutation(self, entry: Entry, function: Function, arguments: dict[str, Any], policy: Retry | None) -> None:
         """Run a mutation and note its result, in one transaction, which may hold others before it."""
-        self._open()
+        self.open()
+        self._shared += 1
         entry.attempt += 1
         hooks = clock.database().run_on_commit
         before = len(hooks)
@@ -119,8 +126,9 @@ class Pass:
         except (JobCanceled, Unwind):
             raise
         except BaseException as error:
+            shared = self._shared > 1 or is_transient(error, held=self._link)
             self._roll_back()
-            if is_transient(error, held=self._link) or self._shared > 1:
+            if shared:
                 raise self._anew(error) from error
             self._failed(entry, function, error, policy)
             return
@@ -148,53 +156,58 @@ class Pass:
         self.settle(entry, EntryState.SUCCESS, result=result)
 
     def commit(self) -> None:
-        """Commit what is noted, and what mutations wrote."""
-        if not self.writes and self._atomic is None:
-            return
-        self._open()
-        writes, self.writes = self.writes, []
-        try:
-            if writes and not journal.write(self.run.claim, writes):
-                raise self.leave(Lost())
-            if failpoints.on:
-                failpoints.hit("journal.before_commit")
-            self._close()
-        except Unwind:
-            self._roll_back()
-            raise
-        except BaseException as error:
-            self._roll_back()
-            raise self._anew(error) from error
-        self._ran()
+        """Commit what is noted, with what mutations wrote."""
+        if self._noted or self._atomic is not None:
+            self._commit(lambda: True)
 
     def suspend(self, until: datetime) -> None:
         """Commit what is noted, and give the workflow back until a time: one commit."""
-        self._end(lambda: journal.suspend(self.run.claim, until))
+        self._commit(lambda: journal.suspend(self.run.claim, until))
 
     def finish(self) -> None:
         """Commit what is noted, and end the workflow as a success: one commit."""
-        self._end(lambda: transitions.finish(self.run.claim, self.run.result, self.run.trace()))
+        self._commit(lambda: transitions.finish(self.run.claim, self.run.result, self.run.trace()))
 
     def abandon(self) -> None:
         """Roll back what is not committed."""
         self._roll_back()
+        self._noted = {}
 
-    def _end(self, last: Callable[[], bool]) -> None:
-        self._open()
-        writes, self.writes = self.writes, []
-        try:
-            if (writes and not journal.write(self.run.claim, writes)) or not last():
+    def open(self) -> None:
+        """Begin the transaction that the next commit ends, unless one has begun."""
+        if self._atomic is None:
+            self._link = insist(held)
+            self._atomic = transaction.atomic(using=conf().database)
+            self._atomic.__enter__()
+            self._kept, self._shared, self._since, self._hooks = dict(self._noted), 0, time.monotonic(), []
+
+    def _commit(self, last: Callable[[], bool]) -> None:
+        if self._atomic is None:  # nothing but our own: it may be written again where the answer was lost
+            with_last = partial(self._written, last)
+            if not insist(lambda: _in_one(with_last)):
                 raise self.leave(Lost())
-            if failpoints.on:
-                failpoints.hit("journal.before_commit")
-            self._close()
-        except Unwind:
-            self._roll_back()
-            raise
-        except BaseException as error:
-            self._roll_back()
-            raise self._anew(error) from error
-        self._ran()
+        else:
+            try:
+                if not self._written(last):
+                    raise self.leave(Lost())
+                self._close()
+            except Unwind:
+                self._roll_back()
+                raise
+            except BaseException as error:
+                self._roll_back()
+                raise self._anew(error) from error
+        self._noted = {}
+        hooks, self._hooks = self._hooks, []
+        for hook in hooks:
+            _ran(hook, self.run)
+
+    def _written(self, last: Callable[[], bool]) -> bool:
+        ours = not self._noted or journal.write(self.run.claim, list(self._noted.values()))
+        done = ours and last()
+        if failpoints.on:
+            failpoints.hit("journal.before_commit")
+        return done
 
     def _call(self, function: Function, body: Callable[..., Any], arguments: dict[str, Any]) -> Any:
         """Call a step's body, under its own timeout; what it schedules is counted by itself."""
@@ -221,42 +234,41 @@ class Pass:
             raise self.leave(Suspended(entry.wake_at))
         self.settle(entry, EntryState.UNKNOWN if cut_off else EntryState.FAILED, error=words)
 
-    def _open(self) -> None:
-        if self._atomic is None:
-            self._link = insist(held)
-            self._atomic = transaction.atomic(using=conf().database)
-            self._atomic.__enter__()
-            self._shared, self._since, self._hooks = 0, time.monotonic(), []
-        self._shared += 1
-
     def _close(self) -> None:
         atomic, self._atomic = self._atomic, None
         atomic.__exit__(None, None, None)
 
     def _roll_back(self) -> None:
-        if self._atomic is not None:
-            atomic, self._atomic = self._atomic, None
-            rolled = RuntimeError("rolled back")
-            try:
-                atomic.__exit__(RuntimeError, rolled, None)
-            except Exception:  # the connection is gone, and so is the transaction
-                clock.database().close()
-        self.writes, self._hooks = [], []
+        """Undo what the transaction holds; what was noted before it stays noted."""
+        if self._atomic is None:
+            return
+        atomic, self._atomic = self._atomic, None
+        try:
+            atomic.__exit__(RuntimeError, RuntimeError("rolled back"), None)
+        except Exception:  # the connection is gone, and the transaction with it
+            clock.database().close()
+        self._noted, self._hooks = self._kept, []
 
     def _anew(self, error: BaseException) -> Unwind:
-        if self.left is None:
-            logger.debug("workflow.anew job=%s: %s", self.run.claim.id, first_line(error))
-        why = Anew()
+        """The pass is to begin anew: what actions gave before the transaction is written first."""
+        logger.debug("workflow.anew job=%s: %s", self.run.claim.id, first_line(error))
+        why = Anew(is_transient(error, held=self._link))
         why.__cause__ = error
+        if self._noted and not insist(lambda: _in_one(partial(self._written, lambda: True))):
+            return self.leave(Lost())
         return self.leave(why)
 
-    def _ran(self) -> None:
-        hooks, self._hooks = self._hooks, []
-        for hook in hooks:
-            try:
-                hook()
-            except BaseException:
-                logger.exception("job.hook_failed job=%s: an on_commit hook raised", self.run.claim.id)
+
+def _in_one(step: Callable[[], bool]) -> bool:
+    with transaction.atomic(using=conf().database):
+        return step()
+
+
+def _ran(hook: Callable[[], Any], run: Run) -> None:
+    try:
+        hook()
+    except BaseException:  # SystemExit too: it would take the hooks after it along
+        logger.exception("job.hook_failed job=%s: an on_commit hook raised; the step stays as it is", run.claim.id)
 
 
 def run(one: Run) -> int:
@@ -274,7 +286,7 @@ def run(one: Run) -> int:
                 drive(this)
                 return 1
             except Anew as anew:
-                if is_transient(anew.__cause__ or anew, held=this._link):
+                if anew.transient:
                     _released(one, anew)
                     return 1
                 if careful:
