@@ -105,11 +105,9 @@ def run(steps: Sequence[Step], on_complete: Function | str | None = None, contex
 
 def get(s: Saga | int) -> Saga:
     """The saga of an id; NotFound where there is none (or no more: they are kept for a time, as jobs are)."""
-    id = s.pk if isinstance(s, Saga) else s
-    is_id = isinstance(id, int) and not isinstance(id, bool) and 0 < id < 1 << 63
-    found = Saga.objects.filter(pk=id).first() if is_id else None
+    found = _of(s).first()
     if found is None:
-        raise NotFound(f"no saga has the id {id!r}")
+        raise NotFound(f"no saga has the id {s!r}")
     return found
 
 
@@ -279,8 +277,8 @@ def _is_unknown(step: SagaStep) -> bool:
 
 
 def _was_running(job: Job) -> bool:
-    """Whether a job was canceled while its body ran."""
-    return job.state == State.CANCELED and job.started_at is not None
+    """Whether a job was canceled while its body may have run: a start need not have been written, a claim is."""
+    return job.state == State.CANCELED and job.host_id is not None
 
 
 def _is_mutation(name: str) -> bool:
@@ -299,12 +297,13 @@ def _let_go_at(step: SagaStep) -> datetime:
 
 def _locked(s: Saga | int) -> Saga | None:
     """The saga, locked until this transaction ends: so steps, cancels and resumes come one after the other."""
-    try:
-        id = get(s).pk
-    except NotFound:
-        return None
-    rows: QuerySet[Saga] = Saga.objects.select_for_update().filter(pk=id)
-    return rows.first()
+    return _of(s).select_for_update().first()
+
+
+def _of(s: Saga | int) -> QuerySet[Saga]:
+    id = s.pk if isinstance(s, Saga) else s
+    is_id = isinstance(id, int) and not isinstance(id, bool) and 0 < id < 1 << 63
+    return Saga.objects.filter(pk=id) if is_id else Saga.objects.none()
 
 
 def _write(row: Saga | SagaStep, **values: Any) -> None:

@@ -218,11 +218,13 @@ def test_a_cancel_before_anything_was_done_undoes_nothing(drain, done):
     assert (saga.get(made).state, states(made)) == ("undone", ["failed", "waiting"])
 
 
-def test_a_cancel_waits_until_a_body_has_let_go_before_it_is_undone(done, host):
+@pytest.mark.parametrize("start_is_written", [True, False])
+def test_a_cancel_waits_until_a_body_has_let_go_before_it_is_undone(done, host, start_is_written):
     with testing.clock() as clock:
         made = saga.run([step(1)])
         (claim,) = take(host)
-        transitions.start(claim, os.getpid())
+        if start_is_written:
+            transitions.start(claim, os.getpid())
         assert saga.cancel(made)
         testing.drain()
         assert (states(made), done) == (["undoing"], [])
