@@ -141,6 +141,7 @@ def test_a_step_that_was_cut_off_is_undone_too(drain, done, host):
     drain()
     assert states(made) == ["undone", "waiting"]
     assert done == ["undo 1", f"told {made.pk} failed"]
+    assert [job.cut_off for job in Job.objects.filter(name="saga.do")] == [True]
 
 
 def test_a_mutation_that_failed_has_nothing_to_undo(drain, done):
