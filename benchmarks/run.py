@@ -24,7 +24,7 @@ console = Console(stderr=True, highlight=False, soft_wrap=True)
 
 def run(questions: Sequence[str], systems: Sequence[str], scale: float, folder: Path) -> dict[str, Any]:
     """Ask all; gives the answers of this run as results.read() does."""
-    asked = [(QUESTIONS[name], system) for name in questions for system in systems if QUESTIONS[name].suits(system)]
+    asked = [(QUESTIONS[name], system) for name in questions for system in systems if _suits(name, system)]
     began = time.monotonic()
     machine.facts()  # the load before there is any of ours
     answers: dict[str, Any] = {}
@@ -64,6 +64,11 @@ class _Opened:
         system = self._closing.enter_context(Remote(spec.python, spec.module, server, folder, spec.env))
         system.call("prepare")
         return system
+
+
+def _suits(question: str, system: str) -> bool:
+    only = SYSTEMS[system].only
+    return QUESTIONS[question].suits(system) and (not only or question in only)
 
 
 @contextmanager

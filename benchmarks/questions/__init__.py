@@ -10,6 +10,22 @@ from benchmarks.questions.idle import IDLE
 from benchmarks.questions.latency import LATENCY
 from benchmarks.questions.memory import MEMORY
 from benchmarks.questions.snapshot import SNAPSHOT
+from benchmarks.questions.workflows import WORKFLOWS
 
-_ALL = (DRAIN, ENQUEUE, LATENCY, RETRIED, ONCE, ASYNC, BATCHES, CRONS, HISTORY, SNAPSHOT, HOSTS_QUESTION, MEMORY, IDLE)
+_ALL = (
+    DRAIN,
+    ENQUEUE,
+    LATENCY,
+    RETRIED,
+    ONCE,
+    ASYNC,
+    BATCHES,
+    CRONS,
+    HISTORY,
+    SNAPSHOT,
+    HOSTS_QUESTION,
+    MEMORY,
+    IDLE,
+    WORKFLOWS,
+)
 QUESTIONS = {question.name: question for question in _ALL}

@@ -17,6 +17,8 @@ class Spec:
     place: str  # postgres, sqlite or redis
     env: dict[str, str] = field(default_factory=dict)
     ours: bool = False
+    only: tuple[str, ...] = ()
+    """The questions that it can be asked; none: all."""
 
     @property
     def python(self) -> str:
@@ -42,6 +44,7 @@ SYSTEMS = {
     "pgqueuer": Spec("pgqueuer", "benchmarks.systems.pgqueuer", "postgres"),
     "huey": Spec("huey, Redis", "benchmarks.systems.huey_redis", "redis"),
     "dramatiq": Spec("dramatiq, Redis", "benchmarks.systems.dramatiq_redis", "redis"),
+    "dbos": Spec("DBOS Transact", "benchmarks.systems.dbos_transact", "postgres", only=("workflows",)),
     "django-tasks": Spec("django-tasks-db", "benchmarks.systems.django_tasks", "postgres"),
 }
 

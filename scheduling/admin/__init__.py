@@ -17,6 +17,7 @@ from scheduling.admin.limit import LimitAdmin
 from scheduling.admin.pause import PauseAdmin
 from scheduling.admin.pool import PoolAdmin
 from scheduling.admin.saga import SagaAdmin
+from scheduling.admin.workflow import WorkflowAdmin
 
 if admin.site.is_registered(Schedule):
     admin.site.unregister(Schedule)  # it would run any dotted path that is typed in; crons are its replacement
@@ -32,4 +33,5 @@ __all__ = [
     "PauseAdmin",
     "PoolAdmin",
     "SagaAdmin",
+    "WorkflowAdmin",
 ]

@@ -10,7 +10,7 @@ from scheduling.models.job import FINAL, Job, State
 from scheduling.models.limit import Limit, LimitKind, LimitLevel
 from scheduling.models.pool import Pause, Paused, Pool
 from scheduling.models.saga import Saga, SagaState, SagaStep, StepState
-from scheduling.models.workflow import EntryState, JournalEntry, StepKind, WorkflowEvent
+from scheduling.models.workflow import EntryState, JournalEntry, StepKind, Workflow, WorkflowEvent
 
 __all__ = [
     "FINAL",
@@ -41,5 +41,6 @@ __all__ = [
     "State",
     "StepKind",
     "StepState",
+    "Workflow",
     "WorkflowEvent",
 ]

@@ -54,6 +54,14 @@ class EntryState(models.TextChoices):
 SETTLED = (EntryState.SUCCESS, EntryState.FAILED, EntryState.UNKNOWN)
 
 
+class Workflow(Job):
+    """A job whose function is a workflow, as the admin lists it."""
+
+    class Meta:
+        proxy = True
+        default_permissions = ("view",)
+
+
 class JournalEntry(models.Model):
     """One step of a workflow, at its place: what was asked, and what came of it. Written by its driver alone."""
 

@@ -4,7 +4,7 @@ import asyncio
 import time
 
 from benchmarks.ticks import mark, tick
-from scheduling import Retry, action, mutation
+from scheduling import Call, Retry, action, mutation, workflow
 
 
 @mutation
@@ -59,3 +59,35 @@ def over() -> None:
 def ticked(number: int) -> None:
     """A cron's run: writes down when it began."""
     mark(number)
+
+
+@action(retry=Retry())
+def acts(n: int) -> int:
+    """A step that is an action."""
+    return n
+
+
+@mutation
+def writes(n: int) -> int:
+    """A step that is a mutation."""
+    return n
+
+
+@workflow
+def steps_action(step, count: int) -> None:
+    """Actions, one after the other."""
+    for n in range(count):
+        step.run(acts, {"n": n})
+
+
+@workflow
+def steps_mutation(step, count: int) -> None:
+    """Mutations, one after the other."""
+    for n in range(count):
+        step.run(writes, {"n": n})
+
+
+@workflow
+def steps_parallel(step, count: int) -> None:
+    """Actions, all at once."""
+    step.gather(*[Call(acts, {"n": n}) for n in range(count)])

@@ -102,6 +102,15 @@ class System(Adapter):
         for one in range(number):
             crons.register(f"benchmark-{one}", f"{when.minute} {when.hour} * * *", "benchmarks.ticked", {"number": one})
 
+    def workflow(self, kind: str, steps: int) -> float:
+        """Run one workflow of so many steps; gives the seconds from its start to its end, by the database."""
+        from scheduling import scheduler, workflows
+
+        job = scheduler.wait(workflows.start(f"benchmarks.steps_{kind}", {"count": steps}), 300)
+        if job.state != "success" or job.finished_at is None:
+            raise RuntimeError(f"the workflow is {job.state}: {job.error}")
+        return (job.finished_at - job.created_at).total_seconds()
+
     def fill(self, what: str, number: int) -> None:
         """Put so many rows there by SQL: copies of one that was scheduled. What: see rows.py."""
         last = rows.fill(what, number)
