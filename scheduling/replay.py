@@ -146,6 +146,16 @@ class Step:
         version: int = jsontext.loads(self._begin.result)["version"]
         return version
 
+    @property
+    def came_to(self) -> int:
+        """How many steps the body has asked for."""
+        return self._position
+
+    @property
+    def departed(self) -> bool:
+        """Whether the body has asked for something else than was recorded."""
+        return self._broken is not None
+
     # What they are made of
 
     def _take(self, kind: StepKind, name: str, args: str) -> Entry:
@@ -157,7 +167,8 @@ class Step:
         self._position, self._asked = self._position + 1, 0
         entry = self._pass.entries.get(self._position)
         if entry is None:
-            return Entry(position=self._position, kind=kind, name=name, args=args, started_at=self._pass.now())
+            new = Entry(position=self._position, kind=kind, name=name, args=args, started_at=self._pass.now())
+            return self._pass.come_to(new)
         same = entry.args == args or entry.asked == jsontext.loads(args)
         if (entry.kind, entry.name) != (kind, name) or not same:
             self._broken = NonDeterministic(
@@ -165,7 +176,19 @@ class Step:
                 f"asks for {kind} {name}({args[:200]}): follow old runs by step.version(), or restart the workflow"
             )
             raise self._broken
-        return entry
+        return self._pass.come_to(entry)
+
+    def leaves_none(self) -> None:
+        """The body has ended: NonDeterministic where its journal has steps that it did not ask for."""
+        if self._broken is not None:
+            raise self._broken
+        left = [entry for position, entry in sorted(self._pass.entries.items()) if position > self._position]
+        if left:
+            first = left[0]
+            raise NonDeterministic(
+                f"step {first.position} was recorded as {first.kind} {first.name}({first.args[:200]}), and the body "
+                "ended without it: follow old runs by step.version(), or restart the workflow"
+            )
 
     def _answer(self, entry: Entry) -> Any:
         """What a settled step has come to."""
@@ -303,8 +326,7 @@ def drive(this: Pass) -> None:
         value = run.call(partial(run.function.body, step))
         if this.left is not None:
             raise this.left
-        if step._broken is not None:
-            raise step._broken
+        step.leaves_none()
         run.result = run.function.store_result(value)
         this.finish()
     except Suspended as suspended:

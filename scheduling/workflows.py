@@ -14,15 +14,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, overload
 
 from django.db import transaction
 from django.db.models import Q
 
-from scheduling import batches, functions, scheduler
+from scheduling import batches, clock, functions, scheduler
 from scheduling import options as checked
 from scheduling.backoff import Retry
+from scheduling.cluster import retention
 from scheduling.conf import conf
 from scheduling.exceptions import InvalidOption, NotFinished, NotFound
 from scheduling.functions import Body, Function
@@ -185,6 +186,7 @@ def restart(wf: Job | int, from_step: int | str | None = None) -> Job:
     upto = _position(journal, from_step)
     with transaction.atomic(using=conf().database):
         new = start(old.name, old.args)
+        Job.objects.filter(pk=new.pk).update(retry_of=old)
         kept = list(journal.filter(position__lt=upto))
         for row in kept:
             row.pk, row.workflow_id = None, new.pk
@@ -196,10 +198,8 @@ def cleanup(wf: Job | int) -> None:
     """Remove a workflow that has ended, with its journal. NotFinished where it has not."""
     job = _get(wf)
     if job.state not in FINAL:
-        raise NotFinished(f"workflow {job.pk} is {job.state}")
-    with transaction.atomic(using=conf().database):
-        JournalEntry.objects.filter(workflow=job).delete()
-        Job.objects.filter(pk=job.pk).delete()
+        raise NotFinished(f"workflow {job.pk} is {job.state}: only one that has ended is removed")
+    retention.remove([job.pk], clock.now() + timedelta(days=1))
 
 
 def _cancel_steps(id: int) -> None:

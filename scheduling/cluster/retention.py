@@ -20,6 +20,7 @@ from scheduling.buckets import since_1970
 from scheduling.cluster.errors import held, is_transient
 from scheduling.conf import conf
 from scheduling.models import Batch, Host, Job, LimitLevel, PastAttempt, Saga, SagaStep
+from scheduling.models import JournalEntry, WorkflowEvent
 from scheduling.models.job import JobQuerySet
 
 logger = logging.getLogger("scheduling")
@@ -51,7 +52,8 @@ def removable(before: datetime) -> JobQuerySet:
     steps = SagaStep.objects.filter(saga__finished_at=None)  # few: no index of steps by their jobs is kept for this
     for column in ("job", "undo_job"):
         ended = ended.exclude(pk__in=steps.exclude(**{column: None}).values(column))
-    return ended
+    parent = Job.objects.unfinished().filter(pk=OuterRef("parent_id"))  # a workflow may still read what its steps gave
+    return ended.filter(~Exists(parent))
 
 
 def remove(jobs: Sequence[int], before: datetime, *, wait: bool = True) -> int:
@@ -65,6 +67,8 @@ def remove(jobs: Sequence[int], before: datetime, *, wait: bool = True) -> int:
         rows = removable(before).filter(pk__in=jobs).order_by("pk")
         ours = list(rows.select_for_update(skip_locked=not wait).values_list("pk", flat=True))
         PastAttempt.objects.filter(job_id__in=ours).delete()
+        JournalEntry.objects.filter(workflow_id__in=ours).delete()
+        WorkflowEvent.objects.filter(workflow_id__in=ours).delete()
         gone = Job.objects.filter(pk__in=ours)
         gone._raw_delete(gone.db)
     return len(ours)

@@ -3,5 +3,6 @@
 from scheduling.testing.clocks import clock, random
 from scheduling.testing.draining import advance, drain
 from scheduling.testing.processes import Cluster, cluster
+from scheduling.testing.replaying import replay
 
-__all__ = ["Cluster", "advance", "clock", "cluster", "drain", "random"]
+__all__ = ["Cluster", "advance", "clock", "cluster", "drain", "random", "replay"]

@@ -2,16 +2,37 @@
 
 from __future__ import annotations
 
+import os
+from datetime import timedelta
+
 import pytest
 
 from scheduling import Call, Permanent, Retry, action, events, mutation, scheduler, testing, workflow, workflows
-from scheduling.exceptions import StepFailed
+from scheduling import clock as times
+from scheduling.cluster import journal, rescue
+from scheduling.cluster.outcomes import crashed
+from scheduling.cluster.transitions import Trace
+from scheduling.exceptions import (
+    InvalidArguments,
+    InvalidOption,
+    NonDeterministic,
+    NotFinished,
+    NotFound,
+    OutcomeUnknown,
+    StepFailed,
+)
 from scheduling.models import Job, JournalEntry
 from tests.scheduling import work
+from tests.scheduling.claiming import take
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 DID: list[str] = []
+
+
+@pytest.fixture
+def host(db):
+    return rescue.register(1, os.getpid())
 
 
 @pytest.fixture(autouse=True)
@@ -230,3 +251,188 @@ def test_a_mutation_that_fails_among_others_rolls_back_only_itself(drain):
     drain()
     assert scheduler.get(made.pk).result == 1
     assert sorted(Group.objects.values_list("name", flat=True)) == ["a", "b", "c"]
+
+
+# What is recorded
+
+
+def test_a_journal_goes_with_its_workflow_and_steps_stay_until_then(did):
+    @workflow(name="wf.keeps")
+    def keeps(step) -> None:
+        step.gather(Call(work.noop, {"n": 1}))
+        step.run(work.noop, {"n": 2}, run_after=1)
+        step.sleep(9 * 86400)
+
+    with testing.clock() as clock:
+        made = workflows.start(keeps)
+        testing.advance(5)
+        clock.jump(8 * 86400)
+        assert scheduler.cleanup(60, fn=work.noop) == 0, "a workflow that has not ended may read them"
+        testing.advance(2 * 86400)
+        assert scheduler.get(made.pk).state == "success"
+        workflows.cleanup(made)
+        assert not JournalEntry.objects.exists()
+        clock.jump(60)
+        assert scheduler.cleanup(10, fn=work.noop) == 2
+
+
+def test_now_random_and_ids_are_the_same_on_each_replay(did):
+    @workflow(name="wf.dice")
+    def dice(step) -> list:
+        before = [workflows.now().isoformat(), workflows.random(), workflows.random(), str(workflows.uuid4())]
+        DID.append(str(before))
+        step.sleep(100)
+        after = [workflows.now().isoformat(), workflows.random(), str(workflows.uuid4())]
+        DID.append(str(after))
+        step.sleep(100)
+        return [before, after]
+
+    with testing.clock():
+        made = workflows.start(dice)
+        testing.advance(1000)
+    before, after = scheduler.get(made.pk).result
+    assert did == [str(before), str(before), str(after), str(before), str(after)]
+    assert len({*before[1:], *after[1:]}) == 5
+
+
+def test_a_body_that_swallows_its_suspension_is_suspended_all_the_same(did):
+    @workflow(name="wf.stubborn")
+    def stubborn(step) -> str:
+        try:
+            step.sleep(100)
+        except BaseException:
+            DID.append("swallowed")
+            try:
+                step.run(say, {"word": "never"})
+            except BaseException:
+                DID.append("again")
+        return "ended"
+
+    with testing.clock():
+        made = workflows.start(stubborn)
+        testing.drain()
+        assert did == ["swallowed", "again"]
+        assert scheduler.get(made.pk).state == "pending"
+        testing.advance(200)
+        assert scheduler.get(made.pk).result == "ended"
+    assert [one.kind for one in workflows.steps(made)] == ["sleep"]
+
+
+def test_what_is_too_large_fails_in_words(drain):
+    @action(name="wf.large")
+    def large(size: int) -> str:
+        return "x" * size
+
+    @workflow(name="wf.larges")
+    def larges(step, sizes: list[int]) -> str:
+        said = []
+        for size in sizes:
+            try:
+                step.run(large, {"size": size})
+            except StepFailed as error:
+                said.append(str(error))
+        return " ".join(said)
+
+    one, many = workflows.start(larges, {"sizes": [(1 << 20) + 1]}), workflows.start(larges, {"sizes": [1_000_000] * 9})
+    drain()
+    assert "its result takes 1,048,579 bytes" in scheduler.get(one.pk).result
+    failed = scheduler.get(many.pk)
+    assert failed.state == "failed" and "JournalTooLarge" in failed.error
+
+
+def test_a_driver_that_lost_its_claim_writes_nothing(host):
+    made = workflows.start(all_of_it, {"n": 1})
+    (claim,) = take(host)
+    scheduler.cancel(made)
+    assert journal.write(claim, [journal.begins(claim, 1, times.now())]) is False
+    assert not JournalEntry.objects.exists()
+
+
+def test_who_is_woken_while_it_runs_runs_again_at_once(host):
+    made = workflows.start(all_of_it, {"n": 1})
+    (claim,) = take(host)
+    assert journal.wake([made.pk]) == 1
+    assert journal.suspend(claim, times.now() + timedelta(days=1))
+    job = scheduler.get(made.pk)
+    assert (job.state, job.woken, job.attempt) == ("pending", False, 0)
+    assert job.run_at <= times.now()
+    (claim,) = take(host)
+    assert journal.suspend(claim, times.now() + timedelta(days=1))
+    assert scheduler.get(made.pk).run_at > times.now()
+
+
+def test_an_action_whose_process_died_is_unknown(host, drain, did):
+    @workflow(name="wf.catches")
+    def catches(step) -> str:
+        try:
+            step.run(say, {"word": "x"})
+        except OutcomeUnknown as error:
+            return f"unknown: {error.name}"
+        return "known"
+
+    made = workflows.start(catches)
+    (claim,) = take(host)
+    asked = journal.Entry(
+        position=1, kind="run", name="wf.say", args='{"word":"x"}', state="started", started_at=times.now()
+    )
+    assert journal.write(claim, [journal.begins(claim, 1, times.now()), asked])
+    assert crashed(catches, claim, "worker died (signal 9, SIGKILL)", Trace(), begun=True)
+    drain()
+    job = scheduler.get(made.pk)
+    assert (job.result, job.error) == ("unknown: wf.say", "")
+    assert did == []
+
+
+def test_what_cannot_be_is_refused():
+    for verb, error in (
+        (lambda: workflows.start(say, {"word": "x"}), InvalidOption),
+        (lambda: workflows.start("no.such"), NotFound),
+        (lambda: workflows.start(all_of_it, {"n": "x"}), InvalidArguments),
+        (lambda: workflows.status(10**9), NotFound),
+        (lambda: workflows.status(scheduler.now(work.noop)), NotFound),
+        (lambda: workflows.restart(workflows.start(sleeps)), NotFinished),
+        (lambda: workflows.cleanup(workflows.start(sleeps)), NotFinished),
+        (lambda: events.send("x", workflow=10**9), NotFound),
+        (lambda: events.send("", workflow=workflows.start(sleeps)), InvalidOption),
+        (lambda: workflow(timeout=3), InvalidOption),
+        (lambda: workflow(version=-1), InvalidOption),
+    ):
+        with pytest.raises(error):
+            verb()
+
+
+# Replayed against today's code
+
+
+def test_a_stored_journal_is_replayed_against_todays_code(did):
+    CHANGED.clear()
+    with testing.clock():
+        made, ended = workflows.start(changes), workflows.start(all_of_it, {"n": 1})
+        failed = workflows.start(fails)
+        testing.drain()
+        did.clear()
+        assert testing.replay(made) == 2
+        assert testing.replay(ended.pk) == 3
+        assert testing.replay(failed) == 2
+        assert did == ["top"], "nothing is run"
+        CHANGED.append("yes")
+        with pytest.raises(NonDeterministic, match="step 1 was recorded as run wf.say"):
+            testing.replay(made)
+        assert scheduler.get(made.pk).state == "pending"
+
+
+def test_a_body_that_ends_before_its_journal_fails(did):
+    short: list[bool] = []
+
+    @workflow(name="wf.shortened")
+    def shortened(step) -> None:
+        step.run(say, {"word": "x"})
+        if not short:
+            step.sleep(10)
+
+    with testing.clock():
+        made = workflows.start(shortened)
+        testing.drain()
+        short.append(True)
+        testing.advance(20)
+    assert "step 2 was recorded as sleep sleep(10.0), and the body ended without it" in scheduler.get(made.pk).error
