@@ -6,6 +6,7 @@ from django.views.generic import RedirectView
 
 from scheduling.admin import dashboard
 
+admin.autodiscover()
 admin.site.site_header = admin.site.site_title = "Market scheduler"
 admin.site.index_title = "Dashboard"
 admin.site.site_url = None  # the admin is all there is

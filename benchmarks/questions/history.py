@@ -1,8 +1,9 @@
 """Does a job take longer when the table is full of others?
 
 The same mutations are drained from an empty table, and from one that holds, beside them: finished jobs and future ones;
-future ones of a higher priority; due ones of a paused pool. The rows are copied by SQL, and the database is analysed as
-it would have been by itself. Each is drained three times; the figure is the middle one.
+future ones of a higher priority; due ones of a paused pool. The rows are copied by SQL, the database is analysed as it
+would have been by itself, and what that leaves to write is written. Each is drained three times; the figure is the
+middle one.
 """
 
 from __future__ import annotations

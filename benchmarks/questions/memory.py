@@ -1,7 +1,8 @@
 """How much memory do the processes of two workers take, and does it grow with the jobs?
 
-PSS of all processes that the system has started, without its server: after some jobs, and after many more. At a scale
-over 1 there are so many times 50,000 of these, a million at SCALE=20: what grows with the jobs is seen then.
+PSS of all processes that the system has started, without its server: after some jobs, and after as many more; at least
+1,500 each time, so that what the first ones need is there in slow systems too. At a scale over 1 there are so many
+times 50,000 of these, a million at SCALE=20: what grows with the jobs is seen then.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from benchmarks.questions.question import ONE_OF_EACH, Question, Row
 from benchmarks.remote import Remote
 
 WARM = 300  # jobs
+LEAST = 1500
 SECONDS = 6.0  # of work between the two looks
 MOST = 50_000  # at once, and at scale 1 in all
 WITHIN = 120.0
@@ -31,7 +33,7 @@ def measure(system: Remote, scale: float) -> list[Row]:
         system.wait_for(1, WITHIN)
         began = time.monotonic()
         _work(system, WARM)
-        fitting = min(MOST, max(WARM, int(WARM / (time.monotonic() - began) * SECONDS * scale)))
+        fitting = min(MOST, max(int(LEAST * min(scale, 1)), int(WARM / (time.monotonic() - began) * SECONDS * scale)))
         more = fitting if scale <= 1 else int(MOST * scale)
         _work(system, fitting)
         before = _look(system)

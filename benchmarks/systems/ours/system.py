@@ -118,11 +118,14 @@ class System(Adapter):
             self._beside = last
 
     def analyse(self) -> None:
-        """What autovacuum would have done by itself."""
+        """What autovacuum would have done by itself; what the filling has left to write is written now, too."""
         from django.db import connection
 
         with connection.cursor() as cursor:
             cursor.execute("VACUUM (ANALYZE)" if connection.vendor == "postgresql" else "ANALYZE")
+            if connection.vendor == "postgresql":
+                cursor.execute("CHECKPOINT")
+        os.sync()
 
     def remaining(self) -> int:
         from scheduling.models import Batch, Job, State
