@@ -173,9 +173,9 @@ def test_what_is_kept_for_longer_is_not_walked_over_again(monkeypatch, kept, clo
     held = Retention()
     first = round_(held)
     assert first > 10
-    assert round_(held) < 7
+    assert round_(held) < 8
     ended(5)
-    assert round_(held) < 7
+    assert round_(held) < 8
     assert left() == 95
     clock.jump(timedelta(days=51))
     round_(held)

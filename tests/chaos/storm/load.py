@@ -51,6 +51,8 @@ WORK = (fn.mark, fn.slow_mark, fn.once, fn.again, fn.wait_once, fn.wait_again)
 MORE = {"cancel": 3.0, "transact": 3, "key": 5, "flood": 0.2}
 FLOOD = (100, 500)
 WAYS = ("exit", "kill", "abort", "leave")
+POISON = (fn.endless, fn.endless_again, fn.endless_mark, fn.stubborn, fn.deadly, fn.deadly_mark, fn.deadly_again)
+"""What is a fault by itself: it ends its worker, or holds it (on SQLite with the only lock) until its timeout."""
 
 
 class Load(threading.Thread):
@@ -68,7 +70,7 @@ class Load(threading.Thread):
         self.surprises: list[str] = []
         self.outages = 0
         self.calm = threading.Event()
-        """No floods while it is set: the load is even then, so that what is done can be held against what is due."""
+        """Neither floods nor poison while it is set: what is done can be held against what is due then."""
         self._recent: deque[int] = deque(maxlen=200)
         self._over = threading.Event()
         self._n = 0
@@ -100,7 +102,7 @@ class Load(threading.Thread):
     def _turn(self, count: int) -> None:
         chosen = self.luck.choices(self.choices, self.weights, k=count)
         if self.calm.is_set():
-            chosen = [each for each in chosen if each != "flood"]
+            chosen = [each for each in chosen if each != "flood" and each not in POISON]
         calls = [self._call(each) for each in chosen if each not in MORE]
         steps = [lambda: self._keep([job.id for job in scheduler.bulk(calls)])]
         steps += [self._MORE[each](self) for each in chosen if each in MORE]
