@@ -39,7 +39,7 @@ CANCEL_OF_BATCH = CANCEL_FOUND.format(
 
 EXPIRE = """
 UPDATE scheduling_job SET state = 'canceled', error = 'expired', finished_at = {now}
-WHERE state = 'pending' AND attempt = 0 AND expires_at <= {now}
+WHERE state = 'pending' AND attempt = 0 AND expires_at IS NOT NULL AND expires_at <= {now}
 RETURNING id, on_complete, context, key, backfill, waits_for_id, batch_id, reserved, rate_limit, tokens
 """
 
@@ -85,7 +85,8 @@ def cancel_of_batch(batch: int, most: int, *, wait: bool) -> int:
 
 def expire() -> int:
     """Cancel the pending jobs that have not begun by their time, and give how many there were."""
-    if not Job.objects.pending().filter(attempt=0, expires_at__lte=clock.Now()).exists():
+    expiring = Job.objects.pending().filter(attempt=0, expires_at__isnull=False)  # said, so that its index is chosen
+    if not expiring.filter(expires_at__lte=clock.Now()).exists():
         return 0
     now, params = clock.sql()
     return _cancel(EXPIRE.format(now=now), [*params, *params])

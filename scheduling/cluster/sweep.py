@@ -10,9 +10,14 @@ AT_ONCE = 1000  # open batches of one sweep
 
 TO_DO = """
 SELECT
-    EXISTS (SELECT 1 FROM scheduling_job WHERE state = 'pending' AND attempt = 0 AND expires_at <= {now}),
+    coalesce((
+        SELECT expires_at FROM scheduling_job
+        WHERE state = 'pending' AND attempt = 0 AND expires_at IS NOT NULL ORDER BY expires_at LIMIT 1
+    ) <= {now}, false),
     EXISTS (SELECT 1 FROM scheduling_batch WHERE state = 'open')
 """
+"""The first in the order of the index, and not whether there is any: for that the whole table would be read, as the
+planner takes a third of it to be earlier than a moment that it does not know (90 ms beside 500,000 pending jobs)."""
 
 
 class Sweep:

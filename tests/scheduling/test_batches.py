@@ -10,8 +10,9 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 
 from scheduling import Call, Retry, action, batches, context, mutation, retrier, scheduler, testing
+from scheduling import clock as clocks
 from scheduling.batches import BatchStatus, Nested
-from scheduling.cluster import fanin, rescue, sweep, transitions
+from scheduling.cluster import cancels, fanin, rescue, sweep, transitions
 from scheduling.cluster.sweep import Sweep
 from scheduling.cluster.transitions import Trace
 from scheduling.exceptions import InvalidArguments, InvalidOption, NotFinished, NotFound, ScheduleLimitExceeded
@@ -592,6 +593,17 @@ def test_a_look_reads_by_its_indexes(what):
             cursor.execute(f"EXPLAIN QUERY PLAN {query}")
         plan = " ".join(str(row) for row in cursor.fetchall())
     assert index in plan
+
+
+def test_a_sweep_reads_by_the_index_of_what_expires_beside_many_that_wait():
+    scheduler.bulk([Call(work.noop, {"n": n}, run_after=3600) for n in range(2000)])
+    now, params = clocks.sql()
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE scheduling_job" if connection.vendor == "postgresql" else "ANALYZE")
+        explain = "EXPLAIN" if connection.vendor == "postgresql" else "EXPLAIN QUERY PLAN"
+        for statement in (sweep.TO_DO, cancels.EXPIRE):
+            cursor.execute(f"{explain} {statement.format(now=now)}", params * statement.count("{now}"))
+            assert "job_expires" in " ".join(str(row) for row in cursor.fetchall())
 
 
 def test_a_policy_that_shares_its_commits_closes_too(drain):
