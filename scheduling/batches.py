@@ -113,8 +113,7 @@ def run(
 def get(b: Batch | int) -> Batch:
     """The batch of an id; NotFound where there is none (or no more: they are kept for a time, as jobs are)."""
     id = b.pk if isinstance(b, Batch) else b
-    is_id = isinstance(id, int) and not isinstance(id, bool) and 0 < id < 1 << 63
-    batch = Batch.objects.filter(pk=id).first() if is_id else None
+    batch = Batch.objects.filter(pk=id).first() if checked.is_id(id) else None
     if batch is None:
         raise NotFound(f"no batch has the id {id!r}")
     return batch

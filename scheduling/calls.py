@@ -134,6 +134,11 @@ def delay_seconds(delay: float | timedelta) -> float:
     return float(seconds)
 
 
+def is_id(value: Any) -> bool:
+    """Whether a value can be the id of a row, as both databases have it."""
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 1 << 63
+
+
 def aware(moment: datetime | None) -> datetime | None:
     """A moment with a time zone, in UTC; a naive one is refused, as nobody can say when it is."""
     if moment is None:

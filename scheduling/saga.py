@@ -28,7 +28,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 from scheduling import alerts, clock, functions, jsontext, scheduler
-from scheduling.calls import completion, stored_context
+from scheduling.calls import Call, completion, is_id, stored_context
 from scheduling.cluster import failpoints, transitions
 from scheduling.cluster.errors import last_line
 from scheduling.conf import conf
@@ -236,7 +236,8 @@ def _undo(found: Saga) -> None:
         return
     try:
         args = _for_undo(functions.get(step.undo), step.args, step.result)
-        job = scheduler.run_at(_let_go_at(step), step.undo, args, on_complete=went_on, context=_where(step))
+        call = Call(step.undo, args, on_complete=went_on, context=_where(step), run_at=_let_go_at(step))
+        (job,) = scheduler.bulk([call])
     except (NotFound, InvalidArguments) as error:
         _give_up(found, step, str(error))
         return
@@ -288,11 +289,11 @@ def _is_mutation(name: str) -> bool:
         return False
 
 
-def _let_go_at(step: SagaStep) -> datetime:
-    """When the step's body has certainly ended: it runs on for some seconds where it was canceled."""
-    job = Job.objects.filter(pk=step.job_id or 0).first()
+def _let_go_at(step: SagaStep) -> datetime | None:
+    """When the step's body has certainly ended: it runs on for some seconds where it was canceled. None: by now."""
+    job = None if step.state == StepState.DONE else Job.objects.filter(pk=step.job_id or 0).first()
     canceled = job.finished_at if job and _was_running(job) else None
-    return canceled + LETS_GO_WITHIN if canceled else clock.now()
+    return canceled + LETS_GO_WITHIN if canceled else None
 
 
 def _locked(s: Saga | int) -> Saga | None:
@@ -302,8 +303,7 @@ def _locked(s: Saga | int) -> Saga | None:
 
 def _of(s: Saga | int) -> QuerySet[Saga]:
     id = s.pk if isinstance(s, Saga) else s
-    is_id = isinstance(id, int) and not isinstance(id, bool) and 0 < id < 1 << 63
-    return Saga.objects.filter(pk=id) if is_id else Saga.objects.none()
+    return Saga.objects.filter(pk=id) if is_id(id) else Saga.objects.none()
 
 
 def _write(row: Saga | SagaStep, **values: Any) -> None:

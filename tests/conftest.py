@@ -6,9 +6,20 @@ import os
 
 import pytest
 
+from scheduling.cluster import failpoints
+from tests.chaos.points import Points
+
 AGAIN = int(os.environ.get("RERUNS", 1))
 SERVERS = {"markets", "browser"}
 """Folders of tests that talk to a server in a thread of theirs."""
+
+
+@pytest.fixture
+def points(tmp_path, monkeypatch) -> Points:
+    """Failpoints for the clusters that the test starts."""
+    made = Points(tmp_path / "points")
+    monkeypatch.setenv(failpoints.VARIABLE, str(made.folder))
+    return made
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

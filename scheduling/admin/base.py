@@ -84,6 +84,26 @@ class BigTableAdmin(ReadOnlyAdmin):
         return rows
 
 
+class NumberedAdmin(BigTableAdmin):
+    """Such a list of what people call by its number: #7, or 7, is looked for by its id."""
+
+    list_display_links = ("number",)
+    search_fields = ("id",)
+    search_help_text = "An id."
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        term = search_term.strip().removeprefix("#")
+        if not term:
+            return queryset, False
+        return queryset.filter(pk=int(term)) if term.isdecimal() else self.by_words(queryset, term), False
+
+    def by_words(self, rows: QuerySet[Any], term: str) -> QuerySet[Any]:
+        """The rows that something else than a number finds."""
+        return rows.none()
+
+
 class CompletedList(ChangeList):
     """A list whose model admin completes the rows of a page together: `complete(request, rows)`."""
 

@@ -14,7 +14,7 @@ from django.utils.safestring import SafeString
 
 from scheduling import batches
 from scheduling.admin import display
-from scheduling.admin.base import MOST_AT_ONCE, BigTableAdmin, VerbsAdmin, counted
+from scheduling.admin.base import MOST_AT_ONCE, NumberedAdmin, VerbsAdmin, counted
 from scheduling.admin.paging import Bounded
 from scheduling.batches import BatchStatus
 from scheduling.models import Batch, BatchState, Cause, Job, State
@@ -35,29 +35,18 @@ COLOURS = {"succeeded": "success", "failed": "failed", "canceled": "skipped"}
 
 
 @admin.register(Batch)
-class BatchAdmin(VerbsAdmin, BigTableAdmin):
+class BatchAdmin(VerbsAdmin, NumberedAdmin):
     """The newest first, with those within others."""
 
     change_form_template = "admin/scheduling/batch/page.html"
     list_display = ("number", "state_badge", "progress", "tells", "created", "finished")
-    list_display_links = ("number",)
     list_filter = ("state",)
-    search_fields = ("id",)
-    search_help_text = "An id."
     actions = ("cancel",)
     verbs = {"cancel": "Cancel"}
 
     def for_list(self, rows: QuerySet[Any]) -> QuerySet[Any]:
         listed: QuerySet[Any] = rows.defer("context").annotate(left=RawSQL(LEFT, []))  # noqa: S611 - text of ours
         return listed
-
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
-    ) -> tuple[QuerySet[Any], bool]:
-        term = search_term.strip().removeprefix("#")
-        if not term:
-            return queryset, False
-        return queryset.filter(pk=int(term)) if term.isdecimal() else queryset.none(), False
 
     def page(self, request: HttpRequest, obj: Any) -> dict[str, Any]:
         status, now = batches.status(obj), obj.looked_at

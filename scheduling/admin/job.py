@@ -15,7 +15,7 @@ from django.utils.safestring import SafeString
 
 from scheduling import scheduler
 from scheduling.admin import display
-from scheduling.admin.base import MOST_AT_ONCE, BigTableAdmin, VerbsAdmin, counted
+from scheduling.admin.base import MOST_AT_ONCE, NumberedAdmin, VerbsAdmin, counted
 from scheduling.admin.filters import ByBatch, ByCron, ByFunction, ByHost, ByPeriod
 from scheduling.admin.job_page import page
 from scheduling.conf import conf
@@ -27,7 +27,7 @@ LARGE = ("args", "result", "error", "log", "context", "policy", "on_complete")
 
 
 @admin.register(Job)
-class JobAdmin(VerbsAdmin, BigTableAdmin):
+class JobAdmin(VerbsAdmin, NumberedAdmin):
     """The list reads a page by its key, without what is large; one job's page shows all of it."""
 
     change_form_template = "admin/scheduling/job/page.html"
@@ -40,9 +40,7 @@ class JobAdmin(VerbsAdmin, BigTableAdmin):
         "finished",
         "took",
     )
-    list_display_links = ("number",)
     list_filter = ("state", ByPeriod, ByFunction, ByCron, ByBatch, ByHost)
-    search_fields = ("id",)
     search_help_text = "An id, or the exact name of a function."
     actions = ("cancel", "retry")
     verbs = {"cancel": "Cancel", "retry": "Run again"}
@@ -52,13 +50,8 @@ class JobAdmin(VerbsAdmin, BigTableAdmin):
         listed: QuerySet[Any] = rows.defer(*LARGE).annotate(**short)
         return listed
 
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
-    ) -> tuple[QuerySet[Any], bool]:
-        term = search_term.strip().removeprefix("#")
-        if not term:
-            return queryset, False
-        return queryset.filter(pk=int(term)) if term.isdecimal() else queryset.filter(name=term), False
+    def by_words(self, rows: QuerySet[Any], term: str) -> QuerySet[Any]:
+        return rows.filter(name=term)
 
     def page(self, request: HttpRequest, obj: Job) -> dict[str, Any]:
         verbs = ("retry",) if obj.is_final else ("cancel",)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from django.contrib import admin, messages
+from django.db import transaction
 from django.db.models import QuerySet
 from django.db.models.expressions import RawSQL
 from django.http import HttpRequest
@@ -14,7 +15,8 @@ from django.utils.safestring import SafeString
 
 from scheduling import saga
 from scheduling.admin import display
-from scheduling.admin.base import MOST_AT_ONCE, BigTableAdmin, VerbsAdmin, counted
+from scheduling.admin.base import MOST_AT_ONCE, NumberedAdmin, VerbsAdmin, counted
+from scheduling.conf import conf
 from scheduling.models import Saga, SagaState, SagaStep, StepState
 
 COLOURS = {
@@ -34,35 +36,24 @@ STEP_COLOURS = {
     StepState.UNDONE: "canceled",
     StepState.UNDO_FAILED: "failed",
 }
-STEPS = "(SELECT count(*) FROM scheduling_sagastep WHERE saga_id = scheduling_saga.id)"
-BEHIND = "AND scheduling_sagastep.state IN ('done', 'undone')"
+STEPS = "SELECT count(*) FROM scheduling_sagastep AS step WHERE saga_id = scheduling_saga.id"
+BEHIND = f"{STEPS} AND step.state IN ('done', 'undone')"
 
 
 @admin.register(Saga)
-class SagaAdmin(VerbsAdmin, BigTableAdmin):
+class SagaAdmin(VerbsAdmin, NumberedAdmin):
     """The newest first."""
 
     change_form_template = "admin/scheduling/saga/page.html"
     list_display = ("number", "state_badge", "progress", "why", "tells", "created", "finished")
-    list_display_links = ("number",)
     list_filter = ("state",)
-    search_fields = ("id",)
-    search_help_text = "An id."
     actions = ("cancel", "resume")
     verbs = {"cancel": "Cancel and undo", "resume": "Go on"}
 
     def for_list(self, rows: QuerySet[Any]) -> QuerySet[Any]:
-        total, behind = RawSQL(STEPS, []), RawSQL(f"{STEPS[:-1]} {BEHIND})", [])  # noqa: S611 - text of ours
+        total, behind = RawSQL(STEPS, []), RawSQL(BEHIND, [])  # noqa: S611 - text of ours
         listed: QuerySet[Any] = rows.defer("context").annotate(total=total, behind=behind)
         return listed
-
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
-    ) -> tuple[QuerySet[Any], bool]:
-        term = search_term.strip().removeprefix("#")
-        if not term:
-            return queryset, False
-        return queryset.filter(pk=int(term)) if term.isdecimal() else queryset.none(), False
 
     def page(self, request: HttpRequest, obj: Any) -> dict[str, Any]:
         now = obj.looked_at
@@ -104,11 +95,12 @@ class SagaAdmin(VerbsAdmin, BigTableAdmin):
     ) -> None:
         done = other = 0
         for one in queryset.order_by("pk")[:MOST_AT_ONCE]:
-            if verb(one):
-                self.log_change(request, one, logged)
-                done += 1
-            else:
-                other += 1
+            with transaction.atomic(using=conf().database):
+                if verb(one):
+                    self.log_change(request, one, logged)
+                    done += 1
+                else:
+                    other += 1
         words = counted((done, said[0]), (other, said[1]))
         self.message_user(request, f"{words or 'nothing to do'}.", messages.SUCCESS if done else messages.WARNING)
 

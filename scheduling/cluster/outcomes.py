@@ -71,8 +71,8 @@ def crashed(function: Function, claim: Claim, error: str, trace: Trace, *, begun
         return transitions.release(claim)
     crashes = claim.crashes + 1
     if crashes >= function.options.max_crashes:
-        cut_off = function.kind == "action"
-        return transitions.fail(claim, f"{error}, {crashes} times: given up", trace, cut_off=cut_off)
+        words = f"{error}, {crashes} times: given up"
+        return transitions.fail(claim, words, trace, cut_off=function.kind == "action")
     if function.kind in ("mutation", "workflow"):  # a workflow's journal knows what must not run again
         return transitions.release(claim, crashes=1)
     return failed(function, claim, error, trace, crashes=1, cut_off=True)

@@ -199,9 +199,10 @@ def _its(claim: Claim, result: str, trace: Trace, moment: datetime | None) -> di
 
 def fail(claim: Claim, error: str, trace: Trace, *, cut_off: bool = False) -> bool:
     """End as failed, for good, and schedule on_complete, in one transaction."""
-    with in_transaction() if cut_off else nullcontext():
-        if cut_off:
-            _cut_off(claim)
+    if not cut_off:
+        return _end(claim, State.FAILED, None, error, trace)
+    with in_transaction():
+        _cut_off(claim)
         return _end(claim, State.FAILED, None, error, trace)
 
 

@@ -6,10 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from scheduling.cluster import failpoints
 from scheduling.testing.processes import until
 from tests.chaos.network import database, hosts, proxy, server, table  # noqa: F401 - fixtures
-from tests.chaos.points import Points
 
 GONE_WITHIN = 5.0  # seconds
 
@@ -52,14 +50,6 @@ def cluster(sessions, cluster):
 def file(tmp_path) -> str:
     """The ledger's file."""
     return str(tmp_path / "ledger")
-
-
-@pytest.fixture
-def points(tmp_path, monkeypatch) -> Points:
-    """Failpoints for the clusters that the test starts."""
-    made = Points(tmp_path / "points")
-    monkeypatch.setenv(failpoints.VARIABLE, str(made.folder))
-    return made
 
 
 @pytest.fixture(autouse=True)

@@ -6,10 +6,9 @@ import pytest
 
 from scheduling import Call, Retry, batches
 from scheduling.batches import Nested
-from scheduling.cluster import failpoints, fanin
+from scheduling.cluster import fanin
 from scheduling.models import Batch, Job
 from scheduling.testing.processes import until
-from tests.chaos.points import Points
 from tests.scheduling import awork, work
 from tests.scheduling.work import WORK, ledger
 
@@ -17,13 +16,6 @@ pytestmark = [pytest.mark.processes, pytest.mark.django_db(transaction=True)]
 
 AWORK = "tests.scheduling.awork"
 WITHIN = 60.0  # seconds
-
-
-@pytest.fixture
-def points(tmp_path, monkeypatch):
-    made = Points(tmp_path / "points")
-    monkeypatch.setenv(failpoints.VARIABLE, str(made.folder))
-    return made
 
 
 def told():

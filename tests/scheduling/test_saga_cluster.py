@@ -5,23 +5,14 @@ from __future__ import annotations
 import pytest
 
 from scheduling import Step, saga
-from scheduling.cluster import failpoints
 from scheduling.models import Job, Saga
 from scheduling.testing.processes import until
-from tests.chaos.points import Points
 from tests.scheduling import work
 from tests.scheduling.work import WORK, ledger
 
 pytestmark = [pytest.mark.processes, pytest.mark.django_db(transaction=True)]
 
 WITHIN = 60.0  # seconds
-
-
-@pytest.fixture
-def points(tmp_path, monkeypatch):
-    made = Points(tmp_path / "points")
-    monkeypatch.setenv(failpoints.VARIABLE, str(made.folder))
-    return made
 
 
 def over(running):
