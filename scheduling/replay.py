@@ -34,7 +34,8 @@ from scheduling.exceptions import (
 )
 from scheduling.functions import Function, mutation
 from scheduling.models import FINAL, Job, State
-from scheduling.models.workflow import EntryState, StepKind, WorkflowEvent
+from scheduling.models.event import Event
+from scheduling.models.workflow import EntryState, StepKind
 
 logger = logging.getLogger("scheduling")
 
@@ -275,11 +276,11 @@ class Step:
     def _look_for(self, entry: Entry, names: tuple[str, ...]) -> None:
         self._pass.commit()
         taken = {each.taken for each in self._pass.entries.values() if each.taken}
-        sent = WorkflowEvent.objects.filter(workflow=self._pass.run.claim.id, name__in=names).exclude(pk__in=taken)
-        event = sent.order_by("pk").first()
+        sent = Event.objects.filter(workflow=self._pass.run.claim.id, delivered_at=None, name__in=names)
+        event = sent.exclude(pk__in=taken).order_by("pk").first()
         if event is not None:
             entry.taken = event.pk
-            self._pass.settle(entry, EntryState.SUCCESS, result=jsontext.dumps([event.name, event.value]))
+            self._pass.settle(entry, EntryState.SUCCESS, result=jsontext.dumps([event.name, event.data]))
         elif entry.wake_at and entry.wake_at <= self._pass.now():
             self._pass.settle(entry, EntryState.SUCCESS, result="null")
         else:

@@ -18,6 +18,7 @@ from scheduling import clock, jsontext, statements
 from scheduling.cluster.claims import Claim
 from scheduling.cluster.lists import IDS
 from scheduling.conf import conf
+from scheduling.models.event import Event
 from scheduling.models.insert import NOTIFY
 from scheduling.models.workflow import SETTLED, EntryState, StepKind
 
@@ -90,7 +91,7 @@ class Entry:
     started_at: datetime
     finished_at: datetime | None = None
     taken: int | None = field(default=None, compare=False)
-    """The event that it takes; it is removed with the write."""
+    """The event that it takes; it is marked as taken with the write."""
 
     @property
     def is_settled(self) -> bool:
@@ -163,9 +164,7 @@ def begins(claim: Claim, version: int, now: datetime) -> Entry:
 
 
 def _take(events: Sequence[int]) -> None:
-    from scheduling.models.workflow import WorkflowEvent
-
-    WorkflowEvent.objects.filter(pk__in=events).delete()
+    Event.objects.filter(pk__in=events).update(delivered_at=clock.now())
 
 
 def _entry(values: dict[str, Any]) -> Entry:

@@ -19,8 +19,20 @@ from scheduling import clock, functions
 from scheduling.buckets import since_1970
 from scheduling.cluster.errors import held, is_transient
 from scheduling.conf import conf
-from scheduling.models import Batch, Host, Job, LimitLevel, PastAttempt, Saga, SagaStep
-from scheduling.models import JournalEntry, WorkflowEvent
+from scheduling.models import (
+    Batch,
+    DeliveryState,
+    Event,
+    EventDelivery,
+    EventGroup,
+    Host,
+    Job,
+    JournalEntry,
+    LimitLevel,
+    PastAttempt,
+    Saga,
+    SagaStep,
+)
 from scheduling.models.job import JobQuerySet
 
 logger = logging.getLogger("scheduling")
@@ -68,7 +80,7 @@ def remove(jobs: Sequence[int], before: datetime, *, wait: bool = True) -> int:
         ours = list(rows.select_for_update(skip_locked=not wait).values_list("pk", flat=True))
         PastAttempt.objects.filter(job_id__in=ours).delete()
         JournalEntry.objects.filter(workflow_id__in=ours).delete()
-        WorkflowEvent.objects.filter(workflow_id__in=ours).delete()
+        Event.objects.filter(workflow_id__in=ours, delivered_at=None).delete()  # nobody takes them any more
         gone = Job.objects.filter(pk__in=ours)
         gone._raw_delete(gone.db)
     return len(ours)
@@ -110,7 +122,7 @@ class Retention:
             if time.monotonic() > self._anew:
                 self._begin_anew()
             own = [partial(self._jobs_of, name, keep) for name, keep in own_times().items()]
-            self._left = [self._jobs, *own, _batches, _sagas, self._levels, _hosts]
+            self._left = [self._jobs, *own, _batches, _sagas, _events, _event_groups, self._levels, _hosts]
         if self._left[0]():
             self._left.pop(0)
         return bool(self._left)
@@ -164,6 +176,30 @@ def _sagas() -> bool:
     old = Saga.objects.filter(finished_at__lt=clock.now() - KEEP)
     some = list(old.order_by("finished_at").values_list("pk", flat=True)[:BATCH])
     Saga.objects.filter(pk__in=some).delete()
+    return len(some) < BATCH
+
+
+def _events() -> bool:
+    """Events of long ago that have been delivered, or whose workflow is gone, and wait in no batch."""
+    old = Event.objects.filter(sent_at__lt=clock.now() - KEEP).exclude(workflow=None, delivered_at=None)
+    waits = EventDelivery.objects.filter(event=OuterRef("pk"), state=DeliveryState.WAITING)
+    workflow = Job.objects.unfinished().filter(pk=OuterRef("workflow_id"))
+    some = list(old.filter(~Exists(waits), ~Exists(workflow)).order_by("sent_at").values_list("pk", flat=True)[:BATCH])
+    with transaction.atomic(using=conf().database):
+        EventDelivery.objects.filter(event__in=some).delete()
+        Event.objects.filter(pk__in=some).delete()
+    return len(some) < BATCH
+
+
+def _event_groups() -> bool:
+    """What bindings remember of keys that nothing has come for since long ago."""
+    waits = EventDelivery.objects.filter(binding=OuterRef("binding"), key=OuterRef("key"), state=DeliveryState.WAITING)
+    old = EventGroup.objects.filter(~Exists(waits), changed_at__lt=clock.now() - KEEP)
+    job = Job.objects.unfinished().filter(pk=OuterRef("job_id"))
+    old = old.filter(Q(used_up_to=None) | Q(used_up_to__lt=clock.now() - SLACK)).filter(~Exists(job))
+    with transaction.atomic(using=conf().database):
+        some = list(old.order_by("changed_at").select_for_update(skip_locked=True).values_list("pk", flat=True)[:BATCH])
+        EventGroup.objects.filter(pk__in=some).delete()
     return len(some) < BATCH
 
 

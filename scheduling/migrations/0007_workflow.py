@@ -1,4 +1,4 @@
-"""Workflows: their journal, and the events they are sent. The view over attempts makes way as in 0006."""
+"""Workflows: their journal. The view over attempts makes way as in 0006."""
 
 from importlib import import_module
 
@@ -49,16 +49,15 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
-            name='WorkflowEvent',
+            name='Workflow',
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=200)),
-                ('value', scheduling.models.fields.JSONText(null=True)),
-                ('sent_at', models.DateTimeField()),
-                ('workflow', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='scheduling.job')),
             ],
             options={
-                'indexes': [models.Index(fields=['workflow', 'name', 'id'], name='workflow_event_waits')],
+                'proxy': True,
+                'default_permissions': ('view',),
+                'indexes': [],
+                'constraints': [],
             },
+            bases=('scheduling.job',),
         ),
     ]

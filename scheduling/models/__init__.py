@@ -4,13 +4,14 @@ from scheduling.models.alert import Alert
 from scheduling.models.attempt import Attempt, PastAttempt
 from scheduling.models.batch import Batch, BatchState, Cause, OnFailure
 from scheduling.models.cron import CatchUp, Cron, Overlap
+from scheduling.models.event import DeliveryState, Event, EventDelivery, EventGroup
 from scheduling.models.function import JobFunction
 from scheduling.models.host import Host
 from scheduling.models.job import FINAL, Job, State
 from scheduling.models.limit import Limit, LimitKind, LimitLevel
 from scheduling.models.pool import Pause, Paused, Pool
 from scheduling.models.saga import Saga, SagaState, SagaStep, StepState
-from scheduling.models.workflow import EntryState, JournalEntry, StepKind, Workflow, WorkflowEvent
+from scheduling.models.workflow import EntryState, JournalEntry, StepKind, Workflow
 
 __all__ = [
     "FINAL",
@@ -21,7 +22,11 @@ __all__ = [
     "CatchUp",
     "Cause",
     "Cron",
+    "DeliveryState",
     "EntryState",
+    "Event",
+    "EventDelivery",
+    "EventGroup",
     "Host",
     "Job",
     "JobFunction",
@@ -42,5 +47,4 @@ __all__ = [
     "StepKind",
     "StepState",
     "Workflow",
-    "WorkflowEvent",
 ]

@@ -1,4 +1,4 @@
-"""What a workflow remembers: the journal of its steps, and the events that were sent to it and not yet taken.
+"""What a workflow remembers: the journal of its steps.
 
 A workflow is a job (its id, state, arguments and result are those of the job); these are the rows beside it.
 """
@@ -101,20 +101,3 @@ class JournalEntry(models.Model):
 
     def __str__(self) -> str:
         return f"step {self.position} of workflow #{self.workflow_id}: {self.kind} {self.name}"
-
-
-class WorkflowEvent(models.Model):
-    """An event that was sent to a workflow, until that takes it."""
-
-    workflow: models.ForeignKey[Job, Job] = models.ForeignKey(
-        Job, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+"
-    )
-    name = models.CharField(max_length=200)
-    value = JSONText(null=True)
-    sent_at = models.DateTimeField()
-
-    class Meta:
-        indexes = [models.Index(fields=["workflow", "name", "id"], name="workflow_event_waits")]
-
-    def __str__(self) -> str:
-        return f"event {self.name} for workflow #{self.workflow_id}"
