@@ -23,7 +23,7 @@ from django.db.models import Q
 from scheduling import batches, clock, functions, scheduler
 from scheduling import options as checked
 from scheduling.backoff import Retry
-from scheduling.cluster import retention
+from scheduling.cluster import cancels, retention
 from scheduling.conf import conf
 from scheduling.exceptions import InvalidOption, NotFinished, NotFound
 from scheduling.functions import Body, Function
@@ -200,6 +200,12 @@ def cleanup(wf: Job | int) -> None:
     if job.state not in FINAL:
         raise NotFinished(f"workflow {job.pk} is {job.state}: only one that has ended is removed")
     retention.remove([job.pk], clock.now() + timedelta(days=1))
+
+
+@functions.mutation(name=cancels.STEPS_CANCELED, description="A workflow was canceled: so is what it waits for.")
+def steps_canceled(workflow: int) -> None:
+    """Cancel what a workflow waits for that was canceled as a job."""
+    _cancel_steps(workflow)
 
 
 def _cancel_steps(id: int) -> None:

@@ -416,7 +416,7 @@ def test_a_stored_journal_is_replayed_against_todays_code(did):
         assert testing.replay(failed) == 2
         assert did == ["top"], "nothing is run"
         CHANGED.append("yes")
-        with pytest.raises(NonDeterministic, match="step 1 was recorded as run wf.say"):
+        with pytest.raises(NonDeterministic, match=r"step 1 was recorded as run wf\.say"):
             testing.replay(made)
         assert scheduler.get(made.pk).state == "pending"
 
