@@ -235,7 +235,9 @@ def _position(journal: Any, from_step: int | str | None) -> int:
     if from_step is None:
         return 0
     if isinstance(from_step, int):
-        return max(from_step, 0)
+        if isinstance(from_step, bool) or from_step < 0:
+            raise InvalidOption(f"steps are numbered from 1, and there is no step {from_step}")
+        return from_step
     row = journal.filter(name=from_step).exclude(kind=StepKind.BEGIN).first()
     if row is None:
         raise NotFound(f"no step of it is called {from_step!r}")
