@@ -625,3 +625,26 @@ def test_a_restart_is_a_new_run_from_the_top_or_from_a_step(drain, did):
     for wrong, error in ((-1, InvalidOption), ("no.such", NotFound)):
         with pytest.raises(error):
             workflows.restart(made, from_step=wrong)
+
+
+def test_explain_says_what_a_workflow_waits_for(did):
+    @workflow(name="wf.waits_for_all")
+    def waits_for_all(step) -> None:
+        step.sleep(10)
+        step.run(say, {"word": "x", "fails": 1}, retry=Retry(initial_backoff=10, jitter=0))
+        step.run(work.noop, {"n": 1}, run_after=10)
+        step.gather(Call(work.noop, {"n": 1}, run_after=10))
+        step.wait_for_event("approved")
+
+    with testing.clock():
+        made = workflows.start(waits_for_all)
+        said = []
+        for _ in range(5):
+            testing.advance(0)
+            said.append(scheduler.explain(made)[0])
+            testing.advance(10)
+    assert said[0].startswith("Step 1: it sleeps until ")
+    assert said[1].startswith("Step 2, wf.say, has failed 1 time: RuntimeError: not yet x. It waits until ")
+    assert said[2].startswith("Step 3: it waits for the end of job ")
+    assert said[3].startswith("Step 4: it waits for the end of batch ")
+    assert said[4].startswith("Step 5: it waits for the event approved for ever (events.send(")
