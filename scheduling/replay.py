@@ -203,11 +203,17 @@ class WorkflowStep:
     def _here(self, entry: Entry, function: Function, policy: Retry | None) -> None:
         """Run a step in this process."""
         this = self._pass
+        died, this.crashes = this.crashes, 0
         if entry.state == EntryState.STARTED:
             this.settle(entry, EntryState.UNKNOWN, error="its process died, and nobody can say how far it came")
             return
         if entry.state == EntryState.RETRYING and entry.wake_at and entry.wake_at > this.now():
             raise this.leave(Suspended(entry.wake_at))
+        if died and function.kind == "action" and policy is not None:
+            entry.attempt += died
+            if not policy.allows(entry.attempt):
+                this.settle(entry, EntryState.UNKNOWN, error=f"its process died, attempt {entry.attempt} of as many")
+                return
         arguments = function.load(entry.args)
         if function.kind == "query":
             this.query(entry, function, arguments)

@@ -83,6 +83,8 @@ class Pass:
         self._asked_at, self._now = time.monotonic(), clock.now()
         self._atomic: Any = None
         self._link: Any = None
+        self.crashes = run.claim.crashes
+        """How often its process has died since a step was last settled: each time in the step that comes next."""
         self._shared, self._since = 0, 0.0
         self._hooks: list[Callable[[], Any]] = []
 
@@ -224,6 +226,8 @@ class Pass:
 
     def _written(self, last: Callable[[], bool]) -> bool:
         ours = not self._noted or journal.write(self.run.claim, list(self._noted.values()))
+        if self.run.claim.crashes and any(entry.is_settled for entry in self._noted.values()):
+            journal.survived(self.run.claim)
         done = ours and last()
         if failpoints.on:
             failpoints.hit("journal.before_commit")
