@@ -25,7 +25,7 @@ from scheduling import backoff, clock, running
 from scheduling.backoff import Retry
 from scheduling.cluster import failpoints, journal, outcomes, transitions
 from scheduling.cluster.alone import run_alone
-from scheduling.cluster.errors import describe, first_line, held, insist, is_transient, last_line
+from scheduling.cluster.errors import OF_A_QUERY, describe, first_line, held, insist, is_transient, last_line
 from scheduling.cluster.interrupts import arm, disarm
 from scheduling.cluster.journal import Entry
 from scheduling.conf import conf
@@ -153,7 +153,7 @@ class Pass:
         except (JobCanceled, Unwind):
             raise
         except BaseException as error:
-            if is_transient(error, held=link):
+            if is_transient(error, OF_A_QUERY, held=link):
                 self._roll_back()
                 raise self._anew(error) from error
             self._failed(entry, function, error, None)
