@@ -11,7 +11,8 @@ from scheduling.calls import stored_context
 from scheduling.cluster import journal
 from scheduling.conf import conf
 from scheduling.exceptions import InvalidOption, NotFound
-from scheduling.models import Job, WorkflowEvent
+from scheduling.models import Job
+from scheduling.models.event import Event
 from scheduling.twins import twin
 
 LONGEST_NAME = 200
@@ -32,7 +33,7 @@ def send(name: str, data: Any = None, *, workflow: Job | int) -> bool:
             if not Job.objects.filter(pk=id).exists():
                 raise NotFound(f"no workflow has the id {id!r}")
             return False
-        WorkflowEvent.objects.create(workflow_id=id, name=name, value=value, sent_at=clock.now())
+        Event.objects.create(workflow_id=id, name=name, data=value, sent_at=clock.now())
         return True
 
 
