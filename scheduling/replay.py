@@ -313,7 +313,11 @@ class Step:
         return f"{self._pass.run.claim.id}:{self._position}:{self._asked}"
 
 
-@mutation(name="scheduling.workflow_woken", description="What a workflow waits for has ended: it goes on.")
+@mutation(
+    name="scheduling.workflow_woken",
+    max_crashes=1000,  # it kills no process itself: one that was in many as they died is not to leave a workflow waiting
+    description="What a workflow waits for has ended: it goes on.",
+)
 def woken(context: dict[str, int]) -> None:
     """Let a workflow go on."""
     journal.wake([context["workflow"]])
