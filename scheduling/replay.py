@@ -315,7 +315,7 @@ class Step:
 
 @mutation(
     name="scheduling.workflow_woken",
-    max_crashes=1000,  # it kills no process itself: one that was in many as they died is not to leave a workflow waiting
+    max_crashes=1000,  # it kills none itself; one that was in many processes as they died must let a workflow go on
     description="What a workflow waits for has ended: it goes on.",
 )
 def woken(context: dict[str, int]) -> None:

@@ -154,7 +154,7 @@ def resume(s: Saga | int) -> bool:
 
 @mutation(
     name="scheduling.saga_went_on",
-    max_crashes=1000,  # it kills no process itself: one that was in many as they died is not to leave a saga halfway
+    max_crashes=1000,  # it kills none itself; one that was in many processes as they died must not leave a saga halfway
     description="A step of a saga, or its undo, has ended: what follows.",
 )
 def went_on(run_id: str, result: dict[str, Any], context: dict[str, int]) -> None:
