@@ -73,10 +73,9 @@ def say(word: str, fails: int = 0) -> str:
 @workflow(name="passes.dangles")
 def dangles(step, retry: bool) -> str:
     step.run(write, {"name": "before"})
-    try:
+    with pytest.raises(StepFailed) as failed:
         step.run(dangle, {"name": "dangles"}, retry=NOW_AND_AGAIN if retry else False)
-    except StepFailed as error:
-        assert "IntegrityError" in error.error
+    assert "IntegrityError" in failed.value.error
     return step.run(write, {"name": "after"})
 
 
