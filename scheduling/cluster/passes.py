@@ -60,7 +60,7 @@ class Pass:
         self._link: Any = None
         self._shared, self._since = 0, 0.0
         self._hooks: list[Callable[[], Any]] = []
-        self._owed = False  # an action has ended, and that is not committed
+        self._owed = False  # whether an action has ended of which that is not committed
         self._crashes = run.claim.crashes
         self._got_on = self._mourns = False  # whether a step has come to its end; whether one's process has died
 
@@ -119,7 +119,7 @@ class Pass:
         self.settle(entry, EntryState.SUCCESS, result=result)
         if self.careful or self._shared >= MOST_TOGETHER or time.monotonic() - self._since > LONGEST_TOGETHER:
             try:
-                self._write(_no_more)
+                self._write()
             except (JobCanceled, Unwind):
                 raise
             except BaseException as error:  # as of a constraint that is checked only then
@@ -158,7 +158,7 @@ class Pass:
     def commit(self) -> None:
         """Commit what is noted, with what mutations wrote."""
         if self._noted or self._atomic is not None:
-            self._commit(_no_more)
+            self._commit()
 
     def suspend(self, until: datetime) -> None:
         """Commit what is noted, and give the workflow back until a time: one commit."""
@@ -186,7 +186,7 @@ class Pass:
             self._atomic = atomic
             self._kept, self._shared, self._since, self._hooks = dict(self._noted), 0, time.monotonic(), []
 
-    def _commit(self, last: Callable[[], bool]) -> None:
+    def _commit(self, last: Callable[[], bool] | None = None) -> None:
         try:
             self._write(last)
         except (JobCanceled, Unwind):
@@ -194,7 +194,7 @@ class Pass:
         except BaseException as error:
             raise self._anew(error) from error
 
-    def _write(self, last: Callable[[], bool]) -> None:
+    def _write(self, last: Callable[[], bool] | None = None) -> None:
         """Commit what is noted; where that fails, all that was in the transaction is rolled back."""
         if self._atomic is None:  # nothing but our own: it may be written again where the answer was lost
             if not insist(lambda: _in_one(partial(self._written, last))):
@@ -215,11 +215,11 @@ class Pass:
         for hook in hooks:
             _ran(hook, self.run)
 
-    def _written(self, last: Callable[[], bool]) -> bool:
+    def _written(self, last: Callable[[], bool] | None = None) -> bool:
         ours = not self._noted or journal.write(self.run.claim, list(self._noted.values()))
         if ours and self._got_on and self._crashes:  # counted are deaths between which it does not get on
             journal.forgive(self.run.claim)
-        done = ours and last()
+        done = ours and (last is None or last())
         if failpoints.on:
             failpoints.hit("journal.before_commit")
         return done
@@ -283,14 +283,9 @@ class Pass:
         """The pass is to begin anew: what actions gave before the transaction is written first."""
         logger.debug("workflow.anew job=%s: %s", self.run.claim.id, first_line(error))
         why = Anew(is_transient(error, held=self._link))
-        why.__cause__ = error
-        if self._noted and not insist(lambda: _in_one(partial(self._written, _no_more))):
+        if self._noted and not insist(lambda: _in_one(self._written)):
             return self.leave(Lost())
         return self.leave(why)
-
-
-def _no_more() -> bool:
-    return True
 
 
 def _in_one(step: Callable[[], bool]) -> bool:
