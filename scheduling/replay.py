@@ -86,10 +86,11 @@ class Step:
             self._here(entry, function, policy)
         return self._answer(entry)
 
-    def gather(self, *some: Call) -> list[Any]:
+    def gather(self, *some: Call, return_exceptions: bool = False) -> list[Any]:
         """Run several calls at once; goes on when all have ended. Their results, in the order of the calls.
 
-        Where some failed it raises StepFailed for the first of them.
+        Where some failed it raises StepFailed for the first of them; with return_exceptions, as asyncio.gather has
+        it, each of these stands in the place of its result.
         """
         checked = [self._checked(call) for call in some]
         asked = jsontext.dumps([{"name": call.fn, "args": call.args} for call in checked])
@@ -97,10 +98,14 @@ class Step:
         if not entry.is_settled:
             self._by_batch(entry, checked)
         found = self._answer(entry)
-        for call, one in zip(checked, found, strict=True):
-            if one["state"] != State.SUCCESS:
-                raise StepFailed(str(call.fn), one["error"] or one["state"])
-        return [one["value"] for one in found]
+        results = [
+            one["value"] if one["state"] == State.SUCCESS else StepFailed(str(call.fn), one["error"] or one["state"])
+            for call, one in zip(checked, found, strict=True)
+        ]
+        failed = next((one for one in results if isinstance(one, StepFailed)), None)
+        if failed is not None and not return_exceptions:
+            raise failed
+        return results
 
     def sleep(self, seconds: float | timedelta) -> None:
         """Wait for so many seconds, or a timedelta. It costs a row until then, and no process."""
