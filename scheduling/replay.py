@@ -40,10 +40,10 @@ from scheduling.models.workflow import EntryState, StepKind
 logger = logging.getLogger("scheduling")
 
 MOST_BYTES = 1 << 20  # of one step's arguments, or of its result
-_current: ContextVar[Step | None] = ContextVar("scheduling_step", default=None)
+_current: ContextVar[WorkflowStep | None] = ContextVar("scheduling_step", default=None)
 
 
-class Step:
+class WorkflowStep:
     """What a workflow's body is given first: each method is one step, in the order in which they are called."""
 
     def __init__(self, this: Pass) -> None:
@@ -72,10 +72,11 @@ class Step:
     ) -> Any:
         """Run a function, and give what it gives.
 
-        A mutation happens exactly once; an action as `retry` says, else as the workflow's or its own policy does. It
-        raises StepFailed where it fails for good, and OutcomeUnknown where nobody can say how far it came.
+        A mutation happens exactly once; an action as `retry` says, else as the workflow's or its own policy does; a
+        query in a read-only transaction. It raises StepFailed where it fails for good, and OutcomeUnknown where nobody
+        can say how far it came.
         """
-        function = functions.schedulable(fn)
+        function = functions.get(fn)
         text = _bounded(function.name, function.store(args))
         entry = self._take(StepKind.RUN, name or function.name, text)
         policy = self._policy(function, retry)
@@ -213,7 +214,9 @@ class Step:
         if entry.state == EntryState.RETRYING and entry.wake_at and entry.wake_at > this.now():
             raise this.leave(Suspended(entry.wake_at))
         arguments = function.load(entry.args)
-        if function.kind == "mutation":
+        if function.kind == "query":
+            this.query(entry, function, arguments)
+        elif function.kind == "mutation":
             this.mutation(entry, function, arguments, policy)
         else:
             this.action(entry, function, arguments, policy)
@@ -326,7 +329,7 @@ def woken(context: dict[str, int]) -> None:
 
 def drive(this: Pass) -> None:
     """One pass: run the body on its journal until it waits, or has ended."""
-    run, step = this.run, Step(this)
+    run, step = this.run, WorkflowStep(this)
     token = _current.set(step)
     try:
         value = run.call(partial(run.function.body, step))
@@ -353,7 +356,7 @@ def drive(this: Pass) -> None:
         _current.reset(token)
 
 
-def current() -> Step:
+def current() -> WorkflowStep:
     """The step of the workflow's body that runs here; RuntimeError outside of one."""
     step = _current.get()
     if step is None:

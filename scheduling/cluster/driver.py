@@ -142,6 +142,22 @@ class Pass:
         if self.careful or self._shared >= MOST_TOGETHER or time.monotonic() - self._since > LONGEST_TOGETHER:
             self.commit()
 
+    def query(self, entry: Entry, function: Function, arguments: dict[str, Any]) -> None:
+        """Run a query, read-only: in a savepoint of the transaction that mutations before it have begun, if any."""
+        link = self._link if self._atomic is not None else insist(held)
+        entry.attempt += 1
+        try:
+            result = function.store_result(self._call(function, function, arguments))
+        except (JobCanceled, Unwind):
+            raise
+        except BaseException as error:
+            if is_transient(error, held=link):
+                self._roll_back()
+                raise self._anew(error) from error
+            self._failed(entry, function, error, None)
+            return
+        self.settle(entry, EntryState.SUCCESS, result=result)
+
     def action(self, entry: Entry, function: Function, arguments: dict[str, Any], policy: Retry | None) -> None:
         """Run an action outside any transaction; what came before it is committed first."""
         entry.attempt += 1

@@ -11,7 +11,7 @@ from scheduling.cluster.executor import Run
 from scheduling.cluster.journal import Entry
 from scheduling.exceptions import NonDeterministic, StepFailed
 from scheduling.models import Job
-from scheduling.replay import Step
+from scheduling.replay import WorkflowStep
 
 
 class _Frontier(Unwind):
@@ -36,7 +36,7 @@ def replay(workflow: Job | int) -> int:
     job = scheduler.get(workflow if isinstance(workflow, int) else workflow.pk)
     claim = Claim(job.pk, job.name, jsontext.dumps(job.args), job.claim, job.attempt)
     dry = _Dry(Run(claim), careful=True)
-    step = Step(dry)
+    step = WorkflowStep(dry)
     function = functions.get(job.name)
     try:
         function.store_result(dry.run.call(partial(function.body, step)))

@@ -5,6 +5,7 @@ import time
 
 from benchmarks.ticks import mark, tick
 from scheduling import Call, Retry, action, mutation, workflow
+from scheduling.replay import WorkflowStep
 
 
 @mutation
@@ -74,20 +75,20 @@ def writes(n: int) -> int:
 
 
 @workflow
-def steps_action(step, count: int) -> None:
+def steps_action(step: WorkflowStep, count: int) -> None:
     """Actions, one after the other."""
     for n in range(count):
         step.run(acts, {"n": n})
 
 
 @workflow
-def steps_mutation(step, count: int) -> None:
+def steps_mutation(step: WorkflowStep, count: int) -> None:
     """Mutations, one after the other."""
     for n in range(count):
         step.run(writes, {"n": n})
 
 
 @workflow
-def steps_parallel(step, count: int) -> None:
+def steps_parallel(step: WorkflowStep, count: int) -> None:
     """Actions, all at once."""
     step.gather(*[Call(acts, {"n": n}) for n in range(count)])
