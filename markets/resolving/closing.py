@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from markets.analysis import telling
 from markets.models import Market, Resolution
-from scheduling import Permanent, Step, alerts, mutation, scheduler
+from scheduling import Permanent, Step, alerts, mutation, pools, scheduler
 
 STATS = "markets.compute_stats"
 SOON, AT_THE_LATEST = timedelta(seconds=10), timedelta(minutes=1)
@@ -14,6 +14,10 @@ SOON, AT_THE_LATEST = timedelta(seconds=10), timedelta(minutes=1)
 SHOWN = timedelta(days=1)
 """How long the notice of a resolution stands."""
 KIND = "resolved"
+POOL = "market_resolutions"
+
+# One at a time: so no two change one market at once, and none holds two markets' rows, for which a sync would wait.
+pools.define(POOL, 1)
 
 
 def steps(resolution: int) -> list[Step]:
@@ -27,7 +31,7 @@ def backwards(resolution: int) -> list[Step]:
     return [Step(step.undo, step.do, step.args) for step in reversed(steps(resolution)) if step.undo]
 
 
-@mutation(name="markets.unwatch_resolved")
+@mutation(name="markets.unwatch_resolved", pool=POOL)
 def unwatch(resolution_id: int) -> bool:
     """Watch a resolved market no more, and remember whether it was watched."""
     found = _get(resolution_id)
@@ -37,7 +41,7 @@ def unwatch(resolution_id: int) -> bool:
     return watched
 
 
-@mutation(name="markets.rewatch_reopened")
+@mutation(name="markets.rewatch_reopened", pool=POOL)
 def rewatch(resolution_id: int) -> bool:
     """Watch a market again, if it was watched before it was resolved."""
     found = _get(resolution_id)

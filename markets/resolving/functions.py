@@ -1,7 +1,7 @@
 """What the events of markets are bound to: at most one resolution of a market is in force, and is taken back once.
 
-Events may come late, twice, or in another order than they were sent. The market's row is locked, as it is by whoever
-writes its status, and both look at how it is now, and at when an event was sent.
+Events may come late, twice, or in another order than they were sent. One is taken at a time, and looks at how the
+market is by then, and at when it was sent itself.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ class Told:
 
 
 @on_event(RESOLVED)
-@mutation(name="markets.market_resolved")
+@mutation(name="markets.market_resolved", pool=closing.POOL)
 def market_resolved(data: Told, sent_at: datetime) -> int | None:
     """Close a market here by a saga; gives the saga, or null where there is nothing to do.
 
     That is where the exchange has reopened it meanwhile, or where it is closed here already: then that stands, as of
     this event.
     """
-    market = _locked(data.market_id)
+    market = Market.objects.filter(pk=data.market_id).first()
     if market is None or market.status != Market.Status.RESOLVED:
         return None
     in_force = Resolution.objects.in_force().filter(market=market)
@@ -50,14 +50,13 @@ def market_resolved(data: Told, sent_at: datetime) -> int | None:
 
 
 @on_event(REOPENED)
-@mutation(name="markets.market_reopened")
+@mutation(name="markets.market_reopened", pool=closing.POOL)
 def market_reopened(data: Told, sent_at: datetime) -> int | None:
     """Take back what was done when a market was resolved, once; gives the saga that does so, or null.
 
     A saga that is under way is canceled, and so undoes what it did; of one that has succeeded the undos are run as a
     saga of their own, the last first. An event from before the resolution takes nothing back.
     """
-    _locked(data.market_id)
     found = Resolution.objects.in_force().filter(market=data.market_id, told_at__lt=sent_at).first()
     if found is None:
         return None
@@ -68,11 +67,6 @@ def market_reopened(data: Told, sent_at: datetime) -> int | None:
         found.reopening_id = saga.run(closing.backwards(found.pk)).pk
     found.save(update_fields=["reopened_at", "reopening_id"])
     return found.reopening_id
-
-
-def _locked(market_id: int) -> Market | None:
-    """The market, locked until this transaction ends: its status does not change before."""
-    return Market.objects.select_for_update(no_key=True).filter(pk=market_id).first()
 
 
 def _is_done(id: int | None) -> bool:
