@@ -330,9 +330,8 @@ def woken(context: dict[str, int]) -> None:
 def drive(this: Pass) -> None:
     """One pass: run the body on its journal until it waits, or has ended."""
     run, step = this.run, WorkflowStep(this)
-    token = _current.set(step)
     try:
-        value = run.call(partial(run.function.body, step))
+        value = call(step)
         if this.left is not None:
             raise this.left
         step.leaves_none()
@@ -352,6 +351,13 @@ def drive(this: Pass) -> None:
             this.commit()
         this.abandon()
         run.failed(error)
+
+
+def call(step: WorkflowStep) -> Any:
+    """Run the body that a step belongs to; gives what it gives. workflows.now() and its like speak of that step."""
+    run, token = step._pass.run, _current.set(step)
+    try:
+        return run.call(partial(run.function.body, step))
     finally:
         _current.reset(token)
 

@@ -48,6 +48,24 @@ def test_what_failed_of_calls_at_once_stands_among_the_results(drain):
     assert testing.replay(made) == 1
 
 
+@workflow(name="together.gives_up")
+def gives_up(step) -> None:
+    step.sleep(5)
+    said = workflows.now().isoformat()
+    step.run(ask, {"word": said})
+    raise LookupError(said)
+
+
+def test_a_body_that_asks_for_the_time_and_fails_is_replayed_too():
+    with testing.clock():
+        made = workflows.start(gives_up)
+        testing.advance(10)
+        assert "LookupError" in scheduler.get(made.pk).error
+        assert testing.replay(made) == 2
+    with pytest.raises(RuntimeError, match="bodies of workflows"):
+        workflows.now()
+
+
 @workflow(name="together.waits")
 def waits(step, seconds: int, fails: bool = False) -> int:
     step.sleep(seconds)
