@@ -39,7 +39,7 @@ from scheduling.models.workflow import EntryState, StepKind
 
 logger = logging.getLogger("scheduling")
 
-MOST_BYTES = 1 << 20  # of one step's arguments, or of its result
+MOST_BYTES = 1 << 20  # of one step's arguments; its result is bounded as those of all functions
 _current: ContextVar[WorkflowStep | None] = ContextVar("scheduling_step", default=None)
 
 
@@ -208,11 +208,17 @@ class WorkflowStep:
     def _here(self, entry: Entry, function: Function, policy: Retry | None) -> None:
         """Run a step in this process."""
         this = self._pass
+        died, this.crashes = this.crashes, 0
         if entry.state == EntryState.STARTED:
             this.settle(entry, EntryState.UNKNOWN, error="its process died, and nobody can say how far it came")
             return
         if entry.state == EntryState.RETRYING and entry.wake_at and entry.wake_at > this.now():
             raise this.leave(Suspended(entry.wake_at))
+        if died and function.kind == "action" and policy is not None:
+            entry.attempt += died
+            if not policy.allows(entry.attempt):
+                this.settle(entry, EntryState.UNKNOWN, error=f"its process died, attempt {entry.attempt} of as many")
+                return
         arguments = function.load(entry.args)
         if function.kind == "query":
             this.query(entry, function, arguments)
@@ -220,9 +226,6 @@ class WorkflowStep:
             this.mutation(entry, function, arguments, policy)
         else:
             this.action(entry, function, arguments, policy)
-        if entry.result and len(entry.result) > MOST_BYTES:
-            words = f"its result takes {len(entry.result):,} bytes, and {MOST_BYTES:,} is the most"
-            this.settle(entry, EntryState.FAILED, error=words)
 
     def _by_job(self, entry: Entry, call: Call) -> None:
         """Run a step as a job of its own, which wakes this workflow when it has ended."""

@@ -25,7 +25,7 @@ from scheduling import backoff, clock, running
 from scheduling.backoff import Retry
 from scheduling.cluster import failpoints, journal, outcomes, transitions
 from scheduling.cluster.alone import run_alone
-from scheduling.cluster.errors import describe, first_line, held, insist, is_transient, last_line
+from scheduling.cluster.errors import OF_A_QUERY, describe, first_line, held, insist, is_transient, last_line
 from scheduling.cluster.interrupts import arm, disarm
 from scheduling.cluster.journal import Entry
 from scheduling.conf import conf
@@ -83,6 +83,8 @@ class Pass:
         self._asked_at, self._now = time.monotonic(), clock.now()
         self._atomic: Any = None
         self._link: Any = None
+        self.crashes = run.claim.crashes
+        """How often its process has died since a step was last settled: each time in the step that comes next."""
         self._shared, self._since = 0, 0.0
         self._hooks: list[Callable[[], Any]] = []
 
@@ -151,7 +153,7 @@ class Pass:
         except (JobCanceled, Unwind):
             raise
         except BaseException as error:
-            if is_transient(error, held=link):
+            if is_transient(error, OF_A_QUERY, held=link):
                 self._roll_back()
                 raise self._anew(error) from error
             self._failed(entry, function, error, None)
@@ -224,6 +226,8 @@ class Pass:
 
     def _written(self, last: Callable[[], bool]) -> bool:
         ours = not self._noted or journal.write(self.run.claim, list(self._noted.values()))
+        if self.run.claim.crashes and any(entry.is_settled for entry in self._noted.values()):
+            journal.survived(self.run.claim)
         done = ours and last()
         if failpoints.on:
             failpoints.hit("journal.before_commit")

@@ -138,6 +138,12 @@ def suspend(claim: Claim, until: datetime) -> bool:
         return bool(cursor.rowcount == 1)
 
 
+def survived(claim: Claim) -> None:
+    """A step has been settled since its process died: those deaths count no more."""
+    with statements.cursor() as cursor:
+        cursor.execute("UPDATE scheduling_job SET crashes = 0 WHERE id = %s AND claim = %s", [claim.id, claim.claim])
+
+
 def wake(workflows: Iterable[int]) -> int:
     """Let workflows that wait go on; gives how many have not ended. In the caller's transaction."""
     connection = clock.database()

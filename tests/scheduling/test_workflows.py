@@ -282,10 +282,9 @@ def test_a_journal_goes_with_its_workflow_and_steps_stay_until_then(did):
         assert scheduler.cleanup(60, fn=work.noop) == 0, "a workflow that has not ended may read them"
         testing.advance(2 * 86400)
         assert scheduler.get(made.pk).state == "success"
+        assert not Job.objects.filter(name="work.noop").exists(), "now they are removed in their time"
         workflows.cleanup(made)
         assert not JournalEntry.objects.exists()
-        clock.jump(60)
-        assert scheduler.cleanup(10, fn=work.noop) == 2
 
 
 def test_now_random_and_ids_are_the_same_on_each_replay(did):
@@ -347,7 +346,7 @@ def test_what_is_too_large_fails_in_words(drain):
 
     one, many = workflows.start(larges, {"sizes": [(1 << 20) + 1]}), workflows.start(larges, {"sizes": [1_000_000] * 9})
     drain()
-    assert "its result takes 1,048,579 bytes" in scheduler.get(one.pk).result
+    assert "the result takes 1,048,579 bytes" in scheduler.get(one.pk).result
     failed = scheduler.get(many.pk)
     assert failed.state == "failed" and "JournalTooLarge" in failed.error
 
@@ -393,6 +392,27 @@ def test_an_action_whose_process_died_is_unknown(host, drain, did):
     job = scheduler.get(made.pk)
     assert (job.result, job.error) == ("unknown: wf.say", "")
     assert did == []
+
+
+@pytest.mark.parametrize(("deaths", "runs", "ends"), [(1, 2, "failed"), (2, 1, "failed"), (3, 0, "unknown")])
+def test_a_process_that_dies_takes_an_attempt_of_a_tried_action(deaths, runs, ends, host, drain, did):
+    @workflow(name="wf.dies")
+    def dies(step) -> str:
+        try:
+            return step.run(say, {"word": "x", "fails": 9}, retry=Retry(max_failures=2, initial_backoff=0))
+        except OutcomeUnknown:
+            return "unknown"
+        except StepFailed:
+            return "failed"
+
+    made = workflows.start(dies)
+    (claim,) = take(host)
+    assert crashed(dies, claim, "worker died (signal 9, SIGKILL)", Trace(), begun=True)
+    assert scheduler.get(made.pk).crashes == 1
+    Job.objects.filter(pk=made.pk).update(crashes=deaths)
+    drain()
+    assert (did.count("x"), scheduler.get(made.pk).result) == (runs, ends)
+    assert scheduler.get(made.pk).crashes == 0, "what it has survived counts no more"
 
 
 def test_what_cannot_be_is_refused():
@@ -625,3 +645,26 @@ def test_a_restart_is_a_new_run_from_the_top_or_from_a_step(drain, did):
     for wrong, error in ((-1, InvalidOption), ("no.such", NotFound)):
         with pytest.raises(error):
             workflows.restart(made, from_step=wrong)
+
+
+def test_explain_says_what_a_workflow_waits_for(did):
+    @workflow(name="wf.waits_for_all")
+    def waits_for_all(step) -> None:
+        step.sleep(10)
+        step.run(say, {"word": "x", "fails": 1}, retry=Retry(initial_backoff=10, jitter=0))
+        step.run(work.noop, {"n": 1}, run_after=10)
+        step.gather(Call(work.noop, {"n": 1}, run_after=10))
+        step.wait_for_event("approved")
+
+    with testing.clock():
+        made = workflows.start(waits_for_all)
+        said = []
+        for _ in range(5):
+            testing.advance(0)
+            said.append(scheduler.explain(made)[0])
+            testing.advance(10)
+    assert said[0].startswith("Step 1: it sleeps until ")
+    assert said[1].startswith("Step 2, wf.say, has failed 1 time: RuntimeError: not yet x. It waits until ")
+    assert said[2].startswith("Step 3: it waits for the end of job ")
+    assert said[3].startswith("Step 4: it waits for the end of batch ")
+    assert said[4].startswith("Step 5: it waits for the event approved for ever (events.send(")

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from datetime import datetime
 
 from benchmarks.ticks import mark, tick
 from scheduling import Call, Retry, action, mutation, workflow
@@ -86,6 +87,21 @@ def steps_mutation(step: WorkflowStep, count: int) -> None:
     """Mutations, one after the other."""
     for n in range(count):
         step.run(writes, {"n": n})
+
+
+@workflow
+def sleeps(step: WorkflowStep, until: datetime) -> None:
+    """One that sleeps until a moment."""
+    step.sleep_until(until)
+
+
+@workflow
+def resumes(step: WorkflowStep, count: int, times: int) -> None:
+    """So many steps, and then so many short sleeps."""
+    for n in range(count):
+        step.run(writes, {"n": n})
+    for _ in range(times):
+        step.sleep(0.02)
 
 
 @workflow
