@@ -88,10 +88,11 @@ class WorkflowStep:
             self._here(entry, function, policy)
         return self._answer(entry)
 
-    def gather(self, *some: Call) -> list[Any]:
+    def gather(self, *some: Call, return_exceptions: bool = False) -> list[Any]:
         """Run several calls at once; goes on when all have ended. Their results, in the order of the calls.
 
-        Where some failed it raises StepFailed for the first of them.
+        Where some failed it raises StepFailed for the first of them; with return_exceptions, as asyncio.gather has
+        it, each of these stands in the place of its result.
         """
         checked = [self._checked(call) for call in some]
         asked = jsontext.dumps([{"name": call.fn, "args": call.args} for call in checked])
@@ -99,10 +100,14 @@ class WorkflowStep:
         if not entry.is_settled:
             self._by_batch(entry, checked)
         found = self._answer(entry)
-        for call, one in zip(checked, found, strict=True):
-            if one["state"] != State.SUCCESS:
-                raise StepFailed(str(call.fn), one["error"] or one["state"])
-        return [one["value"] for one in found]
+        results = [
+            one["value"] if one["state"] == State.SUCCESS else StepFailed(str(call.fn), one["error"] or one["state"])
+            for call, one in zip(checked, found, strict=True)
+        ]
+        failed = next((one for one in results if isinstance(one, StepFailed)), None)
+        if failed is not None and not return_exceptions:
+            raise failed
+        return results
 
     def sleep(self, seconds: float | timedelta) -> None:
         """Wait for so many seconds, or a timedelta. It costs a row until then, and no process."""
@@ -326,9 +331,8 @@ def woken(context: dict[str, int]) -> None:
 def drive(this: Pass) -> None:
     """One pass: run the body on its journal until it waits, or has ended."""
     run, step = this.run, WorkflowStep(this)
-    token = _current.set(step)
     try:
-        value = run.call(partial(run.function.body, step))
+        value = call(step)
         if this.left is not None:
             raise this.left
         step.leaves_none()
@@ -348,6 +352,13 @@ def drive(this: Pass) -> None:
             this.commit()
         this.abandon()
         run.failed(error)
+
+
+def call(step: WorkflowStep) -> Any:
+    """Run the body that a step belongs to; gives what it gives. workflows.now() and its like speak of that step."""
+    run, token = step._pass.run, _current.set(step)
+    try:
+        return run.call(partial(run.function.body, step))
     finally:
         _current.reset(token)
 
