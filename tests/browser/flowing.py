@@ -84,18 +84,15 @@ def flowing() -> dict[str, str]:
         failed = workflows.start(failing)
         parts = workflows.start(many, {"count": 240})
         testing.drain()
-    again = workflows.restart(failed, from_step=2)
-    scheduler.run_after(0, fine)
-    testing.drain()
-    nested = Nested([Call(fine), Call(fine, run_after=3600)])
-    batch = batches.run(
-        [*[Call(fine, {"n": n}) for n in range(5)], Call(broken, {"seconds": 0}), nested], context={"day": 1}
-    )
-    event, other = sent(deep)
     with testing.clock():
-        testing.drain()
+        again = workflows.restart(failed, from_step=2)
+        scheduler.now(fine)
+        nested = Nested([Call(fine), Call(fine, run_after=3600)])
+        calls = [*[Call(fine, {"n": n}) for n in range(5)], Call(broken, {"seconds": 0}), nested]
+        batch = batches.run(calls, context={"day": 1})
         workflows.start(analysis, {"market": 13})
         testing.drain()
+        event, other = sent(deep)
     assert JournalEntry.objects.filter(workflow=deep.pk).count() == 9, "it waits for its event"
     return {
         "workflows": "/admin/scheduling/workflow/",
