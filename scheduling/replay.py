@@ -40,11 +40,11 @@ from scheduling.models.workflow import EntryState, StepKind
 
 logger = logging.getLogger("scheduling")
 
-MOST_BYTES = 1 << 20  # of one step's arguments, or of its result
-_current: ContextVar[Step | None] = ContextVar("scheduling_step", default=None)
+MOST_BYTES = 1 << 20  # of one step's arguments; its result is bounded as those of all functions
+_current: ContextVar[WorkflowStep | None] = ContextVar("scheduling_step", default=None)
 
 
-class Step:
+class WorkflowStep:
     """What a workflow's body is given first: each method is one step, in the order in which they are called."""
 
     def __init__(self, this: Pass) -> None:
@@ -73,10 +73,11 @@ class Step:
     ) -> Any:
         """Run a function, and give what it gives.
 
-        A mutation happens exactly once; an action as `retry` says, else as the workflow's or its own policy does. It
-        raises StepFailed where it fails for good, and OutcomeUnknown where nobody can say how far it came.
+        A mutation happens exactly once; an action as `retry` says, else as the workflow's or its own policy does; a
+        query in a read-only transaction. It raises StepFailed where it fails for good, and OutcomeUnknown where nobody
+        can say how far it came.
         """
-        function = functions.schedulable(fn)
+        function = functions.get(fn)
         text = _bounded(function.name, function.store(args))
         entry = self._take(StepKind.RUN, name or function.name, text)
         policy = self._policy(function, retry)
@@ -87,10 +88,11 @@ class Step:
             self._here(entry, function, policy)
         return self._answer(entry)
 
-    def gather(self, *some: Call) -> list[Any]:
+    def gather(self, *some: Call, return_exceptions: bool = False) -> list[Any]:
         """Run several calls at once; goes on when all have ended. Their results, in the order of the calls.
 
-        Where some failed it raises StepFailed for the first of them.
+        Where some failed it raises StepFailed for the first of them; with return_exceptions, as asyncio.gather has
+        it, each of these stands in the place of its result.
         """
         checked = [self._checked(call) for call in some]
         asked = jsontext.dumps([{"name": call.fn, "args": call.args} for call in checked])
@@ -98,10 +100,14 @@ class Step:
         if not entry.is_settled:
             self._by_batch(entry, checked)
         found = self._answer(entry)
-        for call, one in zip(checked, found, strict=True):
-            if one["state"] != State.SUCCESS:
-                raise StepFailed(str(call.fn), one["error"] or one["state"])
-        return [one["value"] for one in found]
+        results = [
+            one["value"] if one["state"] == State.SUCCESS else StepFailed(str(call.fn), one["error"] or one["state"])
+            for call, one in zip(checked, found, strict=True)
+        ]
+        failed = next((one for one in results if isinstance(one, StepFailed)), None)
+        if failed is not None and not return_exceptions:
+            raise failed
+        return results
 
     def sleep(self, seconds: float | timedelta) -> None:
         """Wait for so many seconds, or a timedelta. It costs a row until then, and no process."""
@@ -209,13 +215,12 @@ class Step:
         if entry.state == EntryState.RETRYING and entry.wake_at and entry.wake_at > this.now():
             raise this.leave(Suspended(entry.wake_at))
         arguments = function.load(entry.args)
-        if function.kind == "mutation":
+        if function.kind == "query":
+            this.query(entry, function, arguments)
+        elif function.kind == "mutation":
             this.mutation(entry, function, arguments, policy)
         else:
             this.action(entry, function, arguments, policy)
-        if entry.result and len(entry.result) > MOST_BYTES:
-            words = f"its result takes {len(entry.result):,} bytes, and {MOST_BYTES:,} is the most"
-            this.settle(entry, EntryState.FAILED, error=words)
 
     def _by_job(self, entry: Entry, call: Call) -> None:
         """Run a step as a job of its own, which wakes this workflow when it has ended."""
@@ -325,10 +330,9 @@ def woken(context: dict[str, int]) -> None:
 
 def drive(this: Pass) -> None:
     """One pass: run the body on its journal until it waits, or has ended."""
-    run, step = this.run, Step(this)
-    token = _current.set(step)
+    run, step = this.run, WorkflowStep(this)
     try:
-        value = run.call(partial(run.function.body, step))
+        value = call(step)
         if this.left is not None:
             raise this.left
         step.leaves_none()
@@ -348,11 +352,18 @@ def drive(this: Pass) -> None:
             this.commit()
         this.abandon()
         run.failed(error)
+
+
+def call(step: WorkflowStep) -> Any:
+    """Run the body that a step belongs to; gives what it gives. workflows.now() and its like speak of that step."""
+    run, token = step._pass.run, _current.set(step)
+    try:
+        return run.call(partial(run.function.body, step))
     finally:
         _current.reset(token)
 
 
-def current() -> Step:
+def current() -> WorkflowStep:
     """The step of the workflow's body that runs here; RuntimeError outside of one."""
     step = _current.get()
     if step is None:

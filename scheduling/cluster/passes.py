@@ -21,7 +21,7 @@ from scheduling import backoff, clock, running
 from scheduling.backoff import Retry
 from scheduling.cluster import failpoints, journal, outcomes, transitions
 from scheduling.cluster.alone import run_alone
-from scheduling.cluster.errors import describe, first_line, held, insist, is_transient, last_line
+from scheduling.cluster.errors import OF_A_QUERY, describe, first_line, held, insist, is_transient, last_line
 from scheduling.cluster.interrupts import arm, disarm
 from scheduling.cluster.journal import Entry
 from scheduling.cluster.unwinding import Anew, Lost, Suspended, Unwind
@@ -124,6 +124,22 @@ class Pass:
                 raise
             except BaseException as error:  # as of a constraint that is checked only then
                 self._refused(entry, function, error, policy)
+
+    def query(self, entry: Entry, function: Function, arguments: dict[str, Any]) -> None:
+        """Run a query, read-only: in a savepoint of the transaction that mutations before it have begun, if any."""
+        entry.attempt += 1
+        self._link = self._link or insist(held)
+        try:
+            result = function.store_result(self._call(entry, function, function, arguments))
+        except (JobCanceled, Unwind):
+            raise
+        except BaseException as error:
+            if is_transient(error, OF_A_QUERY, held=self._link):
+                self._roll_back()
+                raise self._anew(error) from error
+            self._failed(entry, function, error, None)
+            return
+        self.settle(entry, EntryState.SUCCESS, result=result)
 
     def action(self, entry: Entry, function: Function, arguments: dict[str, Any], policy: Retry | None) -> None:
         """Run an action outside any transaction; that it begins is committed first, with what came before it."""

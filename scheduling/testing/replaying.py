@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 from scheduling import functions, jsontext, scheduler
 from scheduling.cluster.claims import Claim
 from scheduling.cluster.executor import Run
 from scheduling.cluster.journal import Entry
 from scheduling.cluster.passes import Pass
 from scheduling.cluster.unwinding import Unwind
-from scheduling.exceptions import NonDeterministic, StepFailed
 from scheduling.models import Job
-from scheduling.replay import Step
+from scheduling.replay import WorkflowStep, call
 
 
 class _Frontier(Unwind):
@@ -37,14 +34,14 @@ def replay(workflow: Job | int) -> int:
     job = scheduler.get(workflow if isinstance(workflow, int) else workflow.pk)
     claim = Claim(job.pk, job.name, jsontext.dumps(job.args), job.claim, job.attempt)
     dry = _Dry(Run(claim), careful=True)
-    step = Step(dry)
+    step = WorkflowStep(dry)
     function = functions.get(job.name)
     try:
-        function.store_result(dry.run.call(partial(function.body, step)))
+        function.store_result(call(step))
         step.leaves_none()
     except _Frontier:
         pass
-    except (NonDeterministic, StepFailed):
+    except Exception:
         if step.departed or job.state != "failed":
             raise
     return step.came_to
