@@ -6,6 +6,7 @@ import os
 import signal
 
 import pytest
+from django.db import connection  # noqa: F401 - for the mark below
 
 from scheduling import scheduler, workflows
 from scheduling.models import JournalEntry

@@ -21,7 +21,7 @@ from scheduling.models import Job, JournalEntry
 from tests.chaos.storm import functions as fn
 from tests.chaos.storm import workflows as wf
 
-A_SECOND = {"workflow": 0.8, "saga": 0.6, "batch": 0.15}
+A_SECOND = {"workflow": 1.2, "saga": 0.8, "batch": 0.25}
 """How many begin, where 60 calls a second are scheduled besides."""
 FIRST = 10_000_000  # their numbers are none of those of other calls
 LOOK = 0.7  # seconds between two looks for workflows that wait for an event

@@ -236,9 +236,10 @@ def cancels_are_told_truly(e: Evidence) -> Findings:
 def results_are_right(e: Evidence) -> Findings:
     """A success has the result that its body gives."""
     for row in e.jobs.values():
+        if row.state != "success" or not is_ours(row) or e.functions[row.name].kind == "workflow":
+            continue
         due = row.args.get("n", row.args["context"]["n"] if "context" in row.args else 0)
-        plain = is_ours(row) and e.functions[row.name].kind != "workflow"
-        if plain and row.state == "success" and row.result != due:
+        if row.result != due:
             yield Finding("a result is wrong", f"{row.result!r}, not {due!r}", row.id)
 
 

@@ -14,11 +14,11 @@ from scheduling.cluster import failpoints
 from scheduling.cluster.main import SENTINEL_DIED
 from tests.chaos.points import Points
 from tests.chaos.server import Server
-from tests.chaos.storm import faults, invariants, place, report
+from tests.chaos.storm import faults, invariants, pace, place, report
 from tests.chaos.storm.evidence import Evidence, gather
 from tests.chaos.storm.faults import Faults, Target
+from tests.chaos.storm.finding import Finding
 from tests.chaos.storm.hosts import Host, of_session
-from tests.chaos.storm.invariants import Finding
 from tests.chaos.storm.outages import OUTAGES
 from tests.chaos.storm.place import Place
 
@@ -242,7 +242,7 @@ def run(plan: Plan, there: Place, folder: Path) -> int:
         storm.stop()
     found = storm.findings + invariants.judge(evidence)
     print(f"{plan.db}, seed {plan.seed}, {storm.load_ended - storm.began:.0f} s of load", flush=True)
-    print(report.summary(evidence, invariants.recoveries(evidence)), flush=True)
+    print(report.summary(evidence, pace.recoveries(evidence)), flush=True)
     if found:
         print(report.findings(evidence, found, storm.logs()), flush=True)
     print(f"{plan.db}: {'FAILED' if found else 'every rule held'}, seed {plan.seed}", flush=True)
