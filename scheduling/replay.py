@@ -20,9 +20,10 @@ from scheduling import batches, calls, functions, jsontext, options, scheduler
 from scheduling.backoff import Retry
 from scheduling.calls import Call
 from scheduling.cluster import journal
-from scheduling.cluster.driver import UNTIL_WOKEN, Anew, Lost, Pass, Suspended
 from scheduling.cluster.errors import last_line
 from scheduling.cluster.journal import Entry
+from scheduling.cluster.passes import Pass
+from scheduling.cluster.unwinding import UNTIL_WOKEN, Anew, Lost, Suspended
 from scheduling.exceptions import (
     InvalidArguments,
     InvalidOption,
@@ -208,17 +209,11 @@ class WorkflowStep:
     def _here(self, entry: Entry, function: Function, policy: Retry | None) -> None:
         """Run a step in this process."""
         this = self._pass
-        died, this.crashes = this.crashes, 0
-        if entry.state == EntryState.STARTED:
-            this.settle(entry, EntryState.UNKNOWN, error="its process died, and nobody can say how far it came")
+        if entry.state == EntryState.STARTED and (policy is None or entry.attempt):
+            this.died(entry, policy)
             return
         if entry.state == EntryState.RETRYING and entry.wake_at and entry.wake_at > this.now():
             raise this.leave(Suspended(entry.wake_at))
-        if died and function.kind == "action" and policy is not None:
-            entry.attempt += died
-            if not policy.allows(entry.attempt):
-                this.settle(entry, EntryState.UNKNOWN, error=f"its process died, attempt {entry.attempt} of as many")
-                return
         arguments = function.load(entry.args)
         if function.kind == "query":
             this.query(entry, function, arguments)
@@ -232,10 +227,10 @@ class WorkflowStep:
         if entry.job_id is None:
             self._pass.commit()
             self._pass.open()
-            (job,) = scheduler.bulk([_telling(call, self._pass.run.claim.id)])
+            (job,) = self._pass.ask(lambda: scheduler.bulk([_telling(call, self._pass.run.claim.id)]))
             entry.job_id = job.pk
             self._wait(entry)
-        ended = Job.objects.filter(pk=entry.job_id).first()
+        ended = self._pass.ask(Job.objects.filter(pk=entry.job_id).first)
         if ended is None:
             self._pass.settle(entry, EntryState.UNKNOWN, error="its job has been removed")
         elif ended.state not in FINAL:
@@ -250,18 +245,17 @@ class WorkflowStep:
         if entry.batch_id is None:
             self._pass.commit()
             self._pass.open()
-            batch = batches.run(some, on_complete=woken, context=_of(self._pass.run.claim.id))
+            context = _of(self._pass.run.claim.id)
+            batch = self._pass.ask(lambda: batches.run(some, on_complete=woken, context=context))
             entry.batch_id = batch.pk
             if batch.is_final:
                 self._pass.note(entry)
             else:
                 self._wait(entry)
-        found = batches.get(entry.batch_id)
-        if not found.is_final:
+        made = entry.batch_id
+        if not self._pass.ask(lambda: batches.get(made)).is_final:
             self._wait(entry)
-        rows: list[dict[str, Any]] = []
-        while page := batches.results(found, after=len(rows) - 1 if rows else None):
-            rows += [{"state": one.state, "value": one.value, "error": last_line(one.error)} for one in page]
+        rows = self._pass.ask(lambda: _results(made))
         self._pass.settle(entry, EntryState.SUCCESS, result=jsontext.dumps(rows))
 
     def _until(self, entry: Entry, when: datetime) -> None:
@@ -288,7 +282,7 @@ class WorkflowStep:
         self._pass.commit()
         taken = {each.taken for each in self._pass.entries.values() if each.taken}
         sent = Event.objects.filter(workflow=self._pass.run.claim.id, delivered_at=None, name__in=names)
-        event = sent.exclude(pk__in=taken).order_by("pk").first()
+        event = self._pass.ask(sent.exclude(pk__in=taken).order_by("pk").first)
         if event is not None:
             entry.taken = event.pk
             self._pass.settle(entry, EntryState.SUCCESS, result=jsontext.dumps([event.name, event.data]))
@@ -324,7 +318,11 @@ class WorkflowStep:
         return f"{self._pass.run.claim.id}:{self._position}:{self._asked}"
 
 
-@mutation(name="scheduling.workflow_woken", description="What a workflow waits for has ended: it goes on.")
+@mutation(
+    name="scheduling.workflow_woken",
+    max_crashes=1000,  # it kills none itself; one that was in many processes as they died must let a workflow go on
+    description="What a workflow waits for has ended: it goes on.",
+)
 def woken(context: dict[str, int]) -> None:
     """Let a workflow go on."""
     journal.wake([context["workflow"]])
@@ -390,6 +388,13 @@ def uuid4() -> uuid.UUID:
 
 def _telling(call: Call, workflow: int) -> Call:
     return Call(call.fn, call.args, **call.options, on_complete=woken, context=_of(workflow))
+
+
+def _results(batch: int) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
+    while page := batches.results(batch, after=len(rows) - 1 if rows else None):
+        rows += [{"state": one.state, "value": one.value, "error": last_line(one.error)} for one in page]
+    return rows
 
 
 def _of(workflow: int) -> dict[str, int]:

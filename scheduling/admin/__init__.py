@@ -10,6 +10,7 @@ from django_q.models import Schedule
 from scheduling.admin.alert import AlertAdmin
 from scheduling.admin.batch import BatchAdmin
 from scheduling.admin.cron import CronAdmin
+from scheduling.admin.event import EventAdmin
 from scheduling.admin.function import FunctionAdmin
 from scheduling.admin.host import HostAdmin
 from scheduling.admin.job import JobAdmin
@@ -26,6 +27,7 @@ __all__ = [
     "AlertAdmin",
     "BatchAdmin",
     "CronAdmin",
+    "EventAdmin",
     "FunctionAdmin",
     "HostAdmin",
     "JobAdmin",

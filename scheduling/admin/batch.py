@@ -16,6 +16,7 @@ from scheduling import batches
 from scheduling.admin import display
 from scheduling.admin.base import MOST_AT_ONCE, NumberedAdmin, VerbsAdmin, counted
 from scheduling.admin.paging import Bounded
+from scheduling.admin.workflow_links import gathered_by
 from scheduling.batches import BatchStatus
 from scheduling.models import Batch, BatchState, Cause, Job, State
 
@@ -60,6 +61,7 @@ class BatchAdmin(VerbsAdmin, NumberedAdmin):
             "jobs_url": f"{reverse('admin:scheduling_job_changelist')}?batch={obj.pk}",
             "failed": [(job, display.last_line(job.error)) for job in _failed(obj)],
             "within": [(one, self.state_badge(one)) for one in obj.batches.order_by("place")[:MOST_WITHIN]],
+            "gathered_by": gathered_by(obj),
             "context_value": display.pretty(obj.context) if obj.context is not None else "",
             "created": display.moment(obj.created_at, now),
             "finished": display.moment(obj.finished_at, now),

@@ -34,6 +34,7 @@ KINDS = {
     "query": "It only reads, is called directly, and never scheduled.",
     "mutation": "Exactly once: its writes and its success commit together.",
     "action": "At most once, or with a retry policy at least once.",
+    "workflow": "Each of its steps is recorded once; its body runs from the top each time it goes on.",
 }
 
 

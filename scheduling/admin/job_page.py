@@ -7,6 +7,7 @@ from typing import Any
 
 from scheduling import functions, lanes, pauses
 from scheduling.admin import display, pausing
+from scheduling.admin.workflow_links import is_workflow, link, step_of
 from scheduling.backoff import Retry
 from scheduling.cluster.outcomes import policy_of
 from scheduling.exceptions import NotFound
@@ -17,7 +18,7 @@ INFRASTRUCTURE = "It is run again by itself after a deadlock or a dead worker, w
 
 
 def page(job: Job, now: datetime) -> dict[str, Any]:
-    """The context of the template job/page.html, in three queries, or four where the job is pending."""
+    """The context of the template job/page.html, in three queries, and one where it is pending or has a parent."""
     return {
         "job": job,
         "now": now,
@@ -35,6 +36,8 @@ def page(job: Job, now: datetime) -> dict[str, Any]:
         "status": status(job, now),
         "pauses": [pausing.sentence(pause, now) for pause in _pauses(job)],
         "policy": policy(job),
+        "workflow": link(job.pk, "its steps") if is_workflow(job) else "",
+        "step_of": step_of(job),
         "arguments": display.pretty(job.args) if job.args else "",
         "result": display.pretty(job.result) if job.result is not None else "",
         "context_value": display.pretty(job.context) if job.context is not None else "",

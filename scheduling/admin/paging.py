@@ -64,6 +64,10 @@ class KeysetChangeList(ChangeList):
         self.multi_page = bool(self.newer or self.older)
         self.paginator = None  # nothing asks for it: our template draws the links
 
+    def first(self, rows: QuerySet[Any], most: int) -> list[Any]:
+        """The first of some rows."""
+        return list(rows[:most])
+
     @property
     def _keys(self) -> tuple[str, ...]:
         keys: tuple[str, ...] = self.model_admin.keyset
@@ -73,14 +77,14 @@ class KeysetChangeList(ChangeList):
         size = self.list_per_page
         rows: list[Any]
         if self.after:
-            rows = list(self.queryset.filter(self._beyond(self.after, "gt")).reverse()[: size + 1])
+            rows = self.first(self.queryset.filter(self._beyond(self.after, "gt")).reverse(), size + 1)
             if len(rows) > size:
                 rows = rows[:size][::-1]
                 self._link(rows, newer=True, older=True)
                 return rows
             self.before = ""  # less than a page is newer: that is the first page
         wanted = self.queryset.filter(self._beyond(self.before, "lt")) if self.before else self.queryset
-        rows = list(wanted[: size + 1])
+        rows = self.first(wanted, size + 1)
         more, rows = len(rows) > size, rows[:size]
         self._link(rows, newer=bool(self.before), older=more)
         return rows

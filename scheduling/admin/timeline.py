@@ -1,141 +1,205 @@
-"""The steps of a workflow as bars on one axis of time: when each waited, ran, and what came of it."""
+"""The steps of a workflow as bars on one axis of time: when each waited and ran, its retries, and what came of it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
-from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from scheduling.admin import display
-from scheduling.models import EntryState, Job, JournalEntry, StepKind
+from scheduling.admin.steps import BADGES, Line
+from scheduling.admin.timescale import Label, Scale
+from scheduling.models import FINAL, EntryState, State, StepKind
 
-MOST = 300  # steps of one workflow that are drawn
-MOST_CALLS = 20  # of one gather
-DEEPEST = 3  # workflows, each within the one before
-
-BADGES = {
-    EntryState.SUCCESS: "success",
-    EntryState.FAILED: "failed",
-    EntryState.UNKNOWN: "failed",
-    EntryState.STARTED: "in_progress",
-    EntryState.WAITING: "pending",
-    EntryState.RETRYING: "pending",
+NARROWEST = 0.5  # percent: what took no time is seen all the same
+GROUPS = (StepKind.GATHER, StepKind.WORKFLOW)
+WAITING, RETRYING = "waiting", "retrying"
+QUIET = (WAITING, RETRYING)
+LEGEND = {
+    WAITING: "waits",
+    "in_progress": "runs",
+    "success": "success",
+    "failed": "failed",
+    RETRYING: "is tried again",
+    "unknown": "unknown how far it came",
+    "canceled": "canceled",
 }
-COLOURS = {"success": "success", "failed": "failed", "canceled": "skipped", "in_progress": "in_progress"}
+
+
+@dataclass(frozen=True)
+class Span:
+    """One bar."""
+
+    look: str
+    begin: datetime
+    end: datetime
+    words: str
+    group: bool = False
+    """Whether it stands for those within it, which are drawn below."""
 
 
 @dataclass(kw_only=True)
-class Bar:
-    """One line of the timeline."""
+class Row:
+    """A line with its bars."""
 
-    depth: int
-    number: str
-    what: str
-    badge: SafeString
-    began: datetime
-    ended: datetime | None
-    colour: str
-    url: str = ""
-    said: str = ""
-    """Its result or its error, in a line."""
-    waited_until: datetime | None = None
-    """When its job began: before that it waited for a worker."""
-    parts: list[Bar] = field(default_factory=list)
+    line: Line
+    spans: list[Span] = field(default_factory=list)
     drawn: SafeString | str = ""
     took: str = ""
 
-    def flat(self) -> Iterator[Bar]:
-        """This line and those within it."""
-        yield self
-        for part in self.parts:
-            yield from part.flat()
+
+@dataclass(frozen=True, kw_only=True)
+class Timeline:
+    """What a page shows."""
+
+    rows: list[Row]
+    axis: SafeString | str
+    legend: list[tuple[str, str]]
+    """The looks that occur, with their meaning."""
 
 
-def timeline(workflow: Job, now: datetime) -> tuple[list[Bar], int]:
-    """The lines of a workflow's page, and how many steps are left out."""
-    steps, left = _steps(workflow.pk, 0)
-    lines = [line for step in steps for line in step.flat()]
-    if lines:
-        begin = min(line.began for line in lines)
-        end = max(line.ended or now for line in lines)
-        for line in lines:
-            line.drawn = _drawn(line, begin, end, now)
-            line.took = display.duration((line.ended or now) - line.began)
-    return lines, left
-
-
-def _steps(workflow: int, depth: int) -> tuple[list[Bar], int]:
-    rows = JournalEntry.objects.filter(workflow=workflow).exclude(kind=StepKind.BEGIN).order_by("position")
-    found = list(rows[: MOST + 1])
-    jobs = Job.objects.in_bulk([row.job_id for row in found if row.job_id])
-    bars = [_bar(row, jobs.get(row.job_id or 0), depth) for row in found[:MOST]]
-    return bars, rows.count() - MOST if len(found) > MOST else 0
-
-
-def _bar(row: JournalEntry, job: Job | None, depth: int) -> Bar:
-    state = BADGES[EntryState(row.state)]
-    bar = Bar(
-        depth=depth,
-        number=str(row.position),
-        what=row.name if row.kind == StepKind.RUN else f"{row.kind} {row.name}",
-        badge=display.badge(state, EntryState(row.state).label.lower()),
-        began=row.started_at,
-        ended=row.finished_at,
-        colour=COLOURS.get(state, "in_progress"),
-        said=display.last_line(row.error) if row.error else _result(row.result),
-        url=_url(job.pk) if job else "",
-        waited_until=job.started_at if job else None,
-    )
-    if row.kind == StepKind.WORKFLOW and row.job_id and depth + 1 < DEEPEST:
-        bar.parts, _left = _steps(row.job_id, depth + 1)
-    if row.kind == StepKind.GATHER and row.batch_id:
-        bar.url = reverse("admin:scheduling_batch_change", args=[row.batch_id])
-        calls = Job.objects.filter(batch=row.batch_id).order_by("batch_place").defer("args", "log")
-        bar.parts = [_call(call, depth + 1) for call in calls[:MOST_CALLS]]
-    return bar
-
-
-def _call(job: Job, depth: int) -> Bar:
-    return Bar(
-        depth=depth,
-        number=f"#{job.pk}",
-        what=job.name,
-        badge=display.badge(job.state),
-        began=job.created_at,
-        ended=job.finished_at,
-        waited_until=job.started_at,
-        colour=COLOURS.get(job.state, "in_progress"),
-        said=display.last_line(job.error) if job.error else _result(job.result),
-        url=_url(job.pk),
+def timeline(lines: Sequence[Line], now: datetime) -> Timeline:
+    """The lines with all that is within them, each with its bars, on an axis from the first to the last."""
+    rows = [Row(line=line, spans=spans(line, now)) for one in lines for line in one.flat()]
+    every = [span for row in rows for span in row.spans]
+    if not every:
+        return Timeline(rows=rows, axis="", legend=[])
+    begin, end = min(span.begin for span in every), max(span.end for span in every)
+    busy = [(span.begin, span.end) for span in every if span.look not in QUIET and not span.group]
+    scale = Scale(begin, end, busy)
+    labels = scale.labels()
+    grid = _grid(scale, labels)
+    for row in rows:
+        if row.spans and row.line.began is not None:
+            row.took = display.duration((row.line.ended or now) - row.line.began)
+            row.drawn = _bars(row, scale, grid)
+    seen = {span.look for span in every}
+    return Timeline(
+        rows=rows, axis=_axis(labels), legend=[(look, words) for look, words in LEGEND.items() if look in seen]
     )
 
 
-def _drawn(line: Bar, begin: datetime, end: datetime, now: datetime) -> SafeString:
-    whole = max((end - begin).total_seconds(), 1e-6)
+def spans(line: Line, now: datetime) -> list[Span]:
+    """The bars of one line."""
+    if line.began is None or line.kept:
+        return []
+    end = max(line.ended or now, line.began)
+    took = display.duration(end - line.began)
+    if line.kind in GROUPS:
+        shown = any(part.kind != "more" for part in line.parts)
+        look = _look(line.state, "in_progress")
+        return [Span(look, line.began, end, f"{_said(line)}, {took}", group=shown)]
+    if line.job is not None:
+        return list(_of_job(line, line.job, now))
+    if line.kind in (StepKind.SLEEP, StepKind.EVENT):
+        return [Span(WAITING, line.began, end, f"waited {took}" if line.ended else f"has waited {took}")]
+    if line.state == EntryState.RETRYING:
+        return [Span(RETRYING, line.began, end, f"is tried again after {_times(line)}, {took}")]
+    last = Span(_look(line.state, "in_progress"), line.began, end, f"{_said(line)}, {took}")
+    if line.attempt > 1:  # when each of them began is not written down
+        return [Span(RETRYING, line.began, end, f"{_times(line)} in {took}"), _instant(last)]
+    return [last]
 
-    def at(moment: datetime) -> float:
-        return 100 * (moment - begin).total_seconds() / whole
 
-    left, right = at(line.began), at(line.ended or now)
-    middle = min(max(at(line.waited_until), left), right) if line.waited_until else left
-    rects = [("pending", left, middle), (line.colour, middle, max(right, middle + 0.4))]
-    drawn = [(colour, f"{x:.4g}", f"{end_x - x:.4g}") for colour, x, end_x in rects if end_x > x]
-    said = f"{line.what}: {line.took or 'at ' + display.relative(now - line.began)}"
+def _of_job(line: Line, job: Any, now: datetime) -> Iterator[Span]:
+    """Bars of what is done by a job: waits, attempts that failed, and the last one."""
+    cursor: datetime = line.began or job.created_at
+    for attempt in line.past:
+        begin = max(attempt.started_at or attempt.finished_at, cursor)
+        yield from _wait(cursor, begin)
+        cursor = max(attempt.finished_at, begin)
+        length = display.duration(cursor - begin)
+        yield Span("failed", begin, cursor, f"attempt {attempt.number} failed after {length}")
+    runs = job.started_at is not None and job.state != State.PENDING
+    begin = max(job.started_at if runs else job.finished_at or now, cursor)
+    yield from _wait(cursor, begin)
+    if runs or job.state in FINAL:
+        end = max(job.finished_at or now, begin)
+        number = f"attempt {job.attempt}: " if job.attempt > 1 else ""
+        words = f"{number}{display.LABELS.get(job.state, job.state)}, {display.duration(end - begin)}"
+        yield Span(_look(job.state, "in_progress"), begin, end, words)
+
+
+def _wait(begin: datetime, end: datetime) -> Iterator[Span]:
+    if end > begin:
+        yield Span(WAITING, begin, end, f"waited {display.duration(end - begin)}")
+
+
+def _instant(span: Span) -> Span:
+    """The mark of how something has ended."""
+    return Span(span.look, span.end, span.end, span.words)
+
+
+def _look(state: str, otherwise: str) -> str:
+    look = BADGES[EntryState(state)] if state in EntryState.values else state
+    return look if look in LEGEND else otherwise
+
+
+def _said(line: Line) -> str:
+    state = EntryState(line.state).label.lower() if line.state in EntryState.values else line.state
+    return display.LABELS.get(state, state)
+
+
+def _times(line: Line) -> str:
+    return f"{line.attempt} attempt{'' if line.attempt == 1 else 's'}"
+
+
+# How they are drawn: in percent of the width, so that text and lines keep their form however wide the page is
+
+
+def _bars(row: Row, scale: Scale, grid: SafeString) -> SafeString:
+    drawn = format_html_join(
+        "",
+        '<rect class="span span-{}{}" x="{}%" width="{}%" y="{}" height="{}"><title>{}</title></rect>',
+        (_rect(row.line, span, scale) for span in row.spans),
+    )
+    words = "; ".join(span.words for span in row.spans)
     return format_html(
-        '<svg class="timeline" viewBox="0 0 100 8" preserveAspectRatio="none" role="img" aria-label="{}">{}</svg>',
-        said,
-        format_html_join("", '<rect class="bar-{}" x="{}" width="{}" y="1" height="6"></rect>', drawn),
+        '<svg class="timeline" role="img" aria-label="{}: {}">{}{}</svg>', row.line.name, words, grid, drawn
     )
 
 
-def _result(value: Any) -> str:
-    return "" if value is None else display.shortened(display.pretty(value).replace("\n", " "))
+def _rect(line: Line, span: Span, scale: Scale) -> tuple[Any, ...]:
+    left = scale.at(span.begin)
+    width = max(scale.at(span.end) - left, NARROWEST)
+    left = min(left, 100 - width)
+    top, height = (5, 6) if span.group else (2, 12)
+    when = f"{span.begin.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+    words = f"{line.name}: {span.words}, from {when}"
+    return span.look, " span-group" if span.group else "", f"{left:.4g}", f"{width:.4g}", top, height, words
 
 
-def _url(job: int) -> str:
-    return reverse("admin:scheduling_job_change", args=[job])
+def _grid(scale: Scale, labels: Sequence[Label]) -> SafeString:
+    """What stands behind the bars of each line: folds, and a thin line at each label."""
+    folds = format_html_join(
+        "",
+        '<rect class="fold" x="{}%" width="{}%" height="100%"></rect>',
+        ((f"{piece.left:.4g}", f"{piece.width:.4g}") for piece in scale.folds),
+    )
+    lines = format_html_join(
+        "",
+        '<line class="grid" x1="{0}%" x2="{0}%" y2="100%"></line>',
+        ((f"{label.at:.4g}",) for label in labels if not label.folded),
+    )
+    return format_html("{}{}", folds, lines)
+
+
+def _axis(labels: Sequence[Label]) -> SafeString:
+    """The words along the axis; bars say the same in theirs."""
+    texts = format_html_join(
+        "",
+        '<text x="{}%" y="12" class="{}" text-anchor="{}">{}</text>',
+        (
+            (f"{label.at:.4g}", "fold-length" if label.folded else "tick", _anchor(label.at), label.text)
+            for label in labels
+        ),
+    )
+    return format_html('<svg class="timeline-axis" aria-hidden="true">{}</svg>', texts)
+
+
+def _anchor(at: float) -> str:
+    return "start" if at < 3 else "end" if at > 97 else "middle"

@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import Any
 
 from django.db import transaction
+from django.db.models import F
 
 from scheduling import clock, jsontext, statements
 from scheduling.cluster.claims import Claim
@@ -20,7 +21,7 @@ from scheduling.cluster.lists import IDS
 from scheduling.conf import conf
 from scheduling.models.event import Event
 from scheduling.models.insert import NOTIFY
-from scheduling.models.workflow import SETTLED, EntryState, StepKind
+from scheduling.models.workflow import SETTLED, EntryState, JournalEntry, StepKind
 
 COLUMNS = {
     "position": "integer",
@@ -63,9 +64,10 @@ DIALECT = {
 SUSPEND = """
 UPDATE scheduling_job
 SET state = 'pending', run_at = CASE WHEN woken THEN {now} ELSE {until} END, woken = false, attempt = attempt - 1,
-    crashes = 0, started_at = NULL, host_id = NULL, process = NULL
+    crashes = crashes * %s, started_at = NULL, host_id = NULL, process = NULL
 WHERE id = %s AND claim = %s AND coalesce(state, '') = 'in_progress'
 """
+FORGIVE = "UPDATE scheduling_job SET crashes = 0 WHERE id = %s AND claim = %s AND coalesce(state, '') = 'in_progress'"
 WAKE = """
 UPDATE scheduling_job
 SET woken = (state = 'in_progress'), run_at = CASE WHEN state = 'pending' AND run_at > {now} THEN {now} ELSE run_at END
@@ -130,18 +132,28 @@ def write(claim: Claim, entries: Sequence[Entry]) -> bool:
     return written
 
 
-def suspend(claim: Claim, until: datetime) -> bool:
-    """Give a workflow back until a time, or until it is woken; at once, where it has been meanwhile."""
+def suspend(claim: Claim, until: datetime, *, forgives: bool = True) -> bool:
+    """Give a workflow back until a time, or until it is woken; at once, where it has been meanwhile.
+
+    With `forgives` the deaths of its drivers so far no longer count.
+    """
     now, params = clock.sql()
+    values = [*params, clock.to_db(until), int(not forgives), claim.id, claim.claim]
     with statements.cursor() as cursor:
-        cursor.execute(SUSPEND.format(now=now, until="%s"), [*params, clock.to_db(until), claim.id, claim.claim])
+        cursor.execute(SUSPEND.format(now=now, until="%s"), values)
         return bool(cursor.rowcount == 1)
 
 
-def survived(claim: Claim) -> None:
-    """A step has been settled since its process died: those deaths count no more."""
+def forgive(claim: Claim) -> None:
+    """The workflow gets on: the deaths of its drivers so far no longer count."""
     with statements.cursor() as cursor:
-        cursor.execute("UPDATE scheduling_job SET crashes = 0 WHERE id = %s AND claim = %s", [claim.id, claim.claim])
+        cursor.execute(FORGIVE, [claim.id, claim.claim])
+
+
+def not_counted(workflow: int) -> None:
+    """The attempt of the step that its driver was at is none: its host was stopped."""
+    begun = JournalEntry.objects.filter(workflow=workflow, state=EntryState.STARTED)
+    begun.update(attempt=F("attempt") - 1)
 
 
 def wake(workflows: Iterable[int]) -> int:

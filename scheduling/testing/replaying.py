@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from scheduling import functions, jsontext, scheduler
 from scheduling.cluster.claims import Claim
-from scheduling.cluster.driver import Pass, Unwind
 from scheduling.cluster.executor import Run
 from scheduling.cluster.journal import Entry
+from scheduling.cluster.passes import Pass
+from scheduling.cluster.unwinding import Unwind
 from scheduling.models import Job
 from scheduling.replay import WorkflowStep, call
 

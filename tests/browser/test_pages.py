@@ -19,6 +19,7 @@ from markets.models import Exchange, Market, MarketStats, PriceSnapshot, Report,
 from scheduling import Call, FixedWindow, TokenBucket, clock, crons, limits, pools, scheduler, testing
 from scheduling.models import Cron, Host, Job, Limit, Pause, Pool
 from tests.browser.chromium import Chromium, found
+from tests.browser.flowing import flowing
 from tests.markets.admin.conftest import FIGURES
 from tests.scheduling.admin.functions import fetch, fine, loud
 
@@ -81,6 +82,7 @@ def ran(db) -> dict[str, str]:
         "exchanges": "/admin/markets/exchange/",
         "markets": "/admin/markets/market/",
         **followed(),
+        **flowing(),
     }
 
 
@@ -238,3 +240,41 @@ def test_a_schedule_is_previewed_while_it_is_typed(browser, live_server, ran):
     browser.run(write.format("* * *"))
     assert "has 3 fields" in browser.until("document.querySelector('#preview .error-line')?.textContent")
     assert crons.get("look-around").spec == "3600"
+
+
+PLACES = """(() => {
+    const within = (inner, outer) => inner.left >= outer.left - 1 && inner.right <= outer.right + 1;
+    const bars = [...document.querySelectorAll("svg.timeline")].map(svg => [svg, [...svg.querySelectorAll(".span")]]);
+    const words = [...document.querySelectorAll(".timeline-axis text")].map(text => text.getBoundingClientRect());
+    return {
+        lines: document.querySelectorAll(".timeline-table tbody tr").length,
+        bars: bars.flatMap(([_svg, spans]) => spans).length,
+        outside: bars.flatMap(([svg, spans]) => spans.filter(
+            bar => !within(bar.getBoundingClientRect(), svg.getBoundingClientRect()))).length,
+        unseen: bars.flatMap(([_svg, spans]) => spans.filter(bar => bar.getBoundingClientRect().width < 1)).length,
+        overlapping: words.filter((word, n) => n && word.left < words[n - 1].right).length,
+    };
+})()"""
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_a_timeline_keeps_its_bars_inside_and_its_words_apart(browser, live_server, ran, look):
+    browser.look_at(**LOOKS[look])
+    for name in ("workflow", "workflow-failed", "workflow-long"):
+        browser.open(live_server.url + ran[name])
+        seen = browser.run(PLACES)
+        assert seen["bars"] >= seen["lines"] > 0, name
+        assert (seen["outside"], seen["unseen"], seen["overlapping"]) == (0, 0, 0), (name, seen)
+
+
+def test_a_workflow_is_run_again_from_a_step_of_its_journal(browser, live_server, ran):
+    browser.open(live_server.url + ran["workflow-failed"])
+    browser.press("#step-2 button[formaction*='/do/restart_from/']")
+    assert "1 runs again as #" in browser.run("document.querySelector('.messagelist').textContent")
+    new = Job.objects.filter(name="looks.failing").latest("pk")
+    assert list(new.journal.order_by("position").values_list("position", flat=True)) == [0, 1]
+    browser.press(".verb-restart_from")
+    browser.run("document.querySelector('#id_from_step').value = 'no such step'")
+    browser.press(".submit-row [type=submit]")
+    assert "No step of it has this name." in browser.run("document.querySelector('.errorlist').textContent")
+    assert browser.run("document.querySelectorAll('#steps option').length") == 2

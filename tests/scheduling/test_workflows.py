@@ -394,27 +394,6 @@ def test_an_action_whose_process_died_is_unknown(host, drain, did):
     assert did == []
 
 
-@pytest.mark.parametrize(("deaths", "runs", "ends"), [(1, 2, "failed"), (2, 1, "failed"), (3, 0, "unknown")])
-def test_a_process_that_dies_takes_an_attempt_of_a_tried_action(deaths, runs, ends, host, drain, did):
-    @workflow(name="wf.dies")
-    def dies(step) -> str:
-        try:
-            return step.run(say, {"word": "x", "fails": 9}, retry=Retry(max_failures=2, initial_backoff=0))
-        except OutcomeUnknown:
-            return "unknown"
-        except StepFailed:
-            return "failed"
-
-    made = workflows.start(dies)
-    (claim,) = take(host)
-    assert crashed(dies, claim, "worker died (signal 9, SIGKILL)", Trace(), begun=True)
-    assert scheduler.get(made.pk).crashes == 1
-    Job.objects.filter(pk=made.pk).update(crashes=deaths)
-    drain()
-    assert (did.count("x"), scheduler.get(made.pk).result) == (runs, ends)
-    assert scheduler.get(made.pk).crashes == 0, "what it has survived counts no more"
-
-
 def test_what_cannot_be_is_refused():
     for verb, error in (
         (lambda: workflows.start(say, {"word": "x"}), InvalidOption),
