@@ -47,6 +47,7 @@ class Line:
 
     depth: int
     number: str
+    """3; within the child that is step 3, 3.1; of a call its job's, #12."""
     kind: str
     """That of a step; "call", or "more"."""
     name: str
@@ -146,12 +147,12 @@ class _Within:
         self.jobs: dict[int, Any] = {job.pk: job for job in _jobs(pk__in=ids)} if ids else {}
         self.past = _past([*self.jobs.values(), *(call for calls in self.calls.values() for call in calls)])
 
-    def line(self, row: Any, depth: int, *, kept: bool = False) -> Line:
+    def line(self, row: Any, depth: int, *, within: str = "", kept: bool = False) -> Line:
         """The line of a step, with those within it."""
         job = self.jobs.get(row.job_id or 0)
         line = Line(
             depth=depth,
-            number=str(row.position),
+            number=f"{within}{row.position}",
             kind=row.kind,
             name=words(row),
             state=row.state,
@@ -167,7 +168,7 @@ class _Within:
         )
         if row.kind == StepKind.WORKFLOW:
             parts = self.children[row.job_id or 0]
-            line.parts = [self.line(part, depth + 1) for part in parts[:MOST_NESTED]]
+            line.parts = [self.line(part, depth + 1, within=f"{line.number}.") for part in parts[:MOST_NESTED]]
             if len(parts) > MOST_NESTED:
                 line.parts.append(_more(depth + 1, "more steps", line.url))
         elif row.batch_id:

@@ -17,7 +17,8 @@ SHORT_WAIT = Retry(initial_backoff=4, base=2, max_failures=3, jitter=0)
 
 
 @mutation(name="looks.store")
-def store(what: str) -> dict[str, str]:
+def store(what: str, seconds: float = 0.02) -> dict[str, str]:
+    testing.clock.jump(seconds)
     return {"stored": what}
 
 
