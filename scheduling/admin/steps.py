@@ -250,9 +250,9 @@ def _jobs(**of: Any) -> QuerySet[Job]:
 
 
 def _past(jobs: list[Any]) -> dict[int, list[PastAttempt]]:
-    """The attempts before the last of those jobs that have any."""
+    """The attempts before the one that is in the job's own row, of those jobs that have any."""
     found: dict[int, list[PastAttempt]] = defaultdict(list)
-    tried = [job.pk for job in jobs if job.attempt > 1]
+    tried = [job.pk for job in jobs if job.attempt > (job.started_at is not None)]
     if tried:
         rows = PastAttempt.objects.filter(job__in=tried).only("job_id", "number", "started_at", "finished_at")
         for row in rows.order_by("job", "number")[:MOST_ROWS]:

@@ -198,6 +198,18 @@ def test_the_page_draws_each_step_and_what_is_within_it(viewer, toured):
     assert page_of(toured) in viewer.look(page_of(nested))
 
 
+def test_a_job_that_waits_for_its_next_attempt_shows_those_that_failed(viewer):
+    with testing.clock():
+        made = started(flows.tour)
+        testing.advance(6)
+        (job,) = Job.objects.filter(name="flows.say")
+        assert (job.state, job.attempt) == ("pending", 1)
+        for state in ("pending", "canceled"):
+            text = viewer.look(page_of(made))
+            assert "flows.say: attempt 1 failed after" in text, state
+            scheduler.cancel(job)
+
+
 @pytest.mark.parametrize(
     ("workflow", "words"),
     [
