@@ -56,7 +56,8 @@ class BatchAdmin(VerbsAdmin, NumberedAdmin):
             "batch": obj,
             "badge": self.state_badge(obj),
             "status": status,
-            "bar": bar(status),
+            "bar": bar(status, "fill fill-wide"),
+            "ended": display.number(status.total - status.pending),
             "counts": [(name, display.number(count)) for name, count in _counts(status).items()],
             "jobs_url": f"{reverse('admin:scheduling_job_changelist')}?batch={obj.pk}",
             "failed": [(job, display.last_line(job.error)) for job in _failed(obj)],
@@ -124,7 +125,7 @@ class BatchAdmin(VerbsAdmin, NumberedAdmin):
         return display.moment(batch.finished_at, batch.looked_at)
 
 
-def bar(status: BatchStatus) -> SafeString:
+def bar(status: BatchStatus, look: str = "fill") -> SafeString:
     """How its calls stand, as one bar: what succeeded at the left, then what failed, then what was canceled."""
     at, parts = 0.0, []
     for name, colour in COLOURS.items():
@@ -134,9 +135,9 @@ def bar(status: BatchStatus) -> SafeString:
     said = ", ".join(f"{count} {name}" for name, count in _counts(status).items())
     rects = format_html_join("", '<rect class="bar-{}" x="{}" width="{}" height="6"></rect>', parts)
     return format_html(
-        '<svg class="fill" viewBox="0 0 100 6" preserveAspectRatio="none" role="img" aria-label="{}">'
+        '<svg class="{}" viewBox="0 0 100 6" preserveAspectRatio="none" role="img" aria-label="{}">'
         '<rect class="fill-whole" width="100" height="6"></rect>{}</svg>',
-        *(said, rects),
+        *(look, said, rects),
     )
 
 

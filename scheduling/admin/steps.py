@@ -47,6 +47,7 @@ class Line:
 
     depth: int
     number: str
+    """3; within the child that is step 3, 3.1; of a call its job's, #12."""
     kind: str
     """That of a step; "call", or "more"."""
     name: str
@@ -146,12 +147,12 @@ class _Within:
         self.jobs: dict[int, Any] = {job.pk: job for job in _jobs(pk__in=ids)} if ids else {}
         self.past = _past([*self.jobs.values(), *(call for calls in self.calls.values() for call in calls)])
 
-    def line(self, row: Any, depth: int, *, kept: bool = False) -> Line:
+    def line(self, row: Any, depth: int, *, within: str = "", kept: bool = False) -> Line:
         """The line of a step, with those within it."""
         job = self.jobs.get(row.job_id or 0)
         line = Line(
             depth=depth,
-            number=str(row.position),
+            number=f"{within}{row.position}",
             kind=row.kind,
             name=words(row),
             state=row.state,
@@ -167,7 +168,7 @@ class _Within:
         )
         if row.kind == StepKind.WORKFLOW:
             parts = self.children[row.job_id or 0]
-            line.parts = [self.line(part, depth + 1) for part in parts[:MOST_NESTED]]
+            line.parts = [self.line(part, depth + 1, within=f"{line.number}.") for part in parts[:MOST_NESTED]]
             if len(parts) > MOST_NESTED:
                 line.parts.append(_more(depth + 1, "more steps", line.url))
         elif row.batch_id:
@@ -249,9 +250,9 @@ def _jobs(**of: Any) -> QuerySet[Job]:
 
 
 def _past(jobs: list[Any]) -> dict[int, list[PastAttempt]]:
-    """The attempts before the last of those jobs that have any."""
+    """The attempts before the one that is in the job's own row, of those jobs that have any."""
     found: dict[int, list[PastAttempt]] = defaultdict(list)
-    tried = [job.pk for job in jobs if job.attempt > 1]
+    tried = [job.pk for job in jobs if job.attempt > (job.started_at is not None)]
     if tried:
         rows = PastAttempt.objects.filter(job__in=tried).only("job_id", "number", "started_at", "finished_at")
         for row in rows.order_by("job", "number")[:MOST_ROWS]:

@@ -24,8 +24,8 @@ LEGEND = {
     "in_progress": "runs",
     "success": "success",
     "failed": "failed",
-    RETRYING: "is tried again",
-    "unknown": "unknown how far it came",
+    RETRYING: "attempts and the waits between them",
+    "unknown": "nobody knows how far it came",
     "canceled": "canceled",
 }
 
@@ -193,13 +193,6 @@ def _axis(labels: Sequence[Label]) -> SafeString:
     texts = format_html_join(
         "",
         '<text x="{}%" y="12" class="{}" text-anchor="{}">{}</text>',
-        (
-            (f"{label.at:.4g}", "fold-length" if label.folded else "tick", _anchor(label.at), label.text)
-            for label in labels
-        ),
+        ((f"{label.at:.4g}", "fold-length" if label.folded else "tick", label.side, label.text) for label in labels),
     )
     return format_html('<svg class="timeline-axis" aria-hidden="true">{}</svg>', texts)
-
-
-def _anchor(at: float) -> str:
-    return "start" if at < 3 else "end" if at > 97 else "middle"

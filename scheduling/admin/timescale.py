@@ -18,6 +18,7 @@ FOLDS_FROM = 0.8  # of the time is waiting
 MOST_FOLDS = 6
 FOLD_WIDTH, FOLDS_WIDTH = 14.0, 60.0  # percent: of one, and of all at most
 APART = 10.0  # percent between two labels
+EDGE = 4.0  # percent from an edge within which a label's text is no longer centered
 TICKS = 6  # on an axis without folds
 INSTANT = timedelta(microseconds=1)
 
@@ -54,6 +55,11 @@ class Label:
     text: str
     folded: bool = False
 
+    @property
+    def side(self) -> str:
+        """Which end of the text stands there: near an edge it is written away from that."""
+        return "start" if self.at < EDGE else "end" if self.at > 100 - EDGE else "middle"
+
 
 class Scale:
     """An axis from one moment to another; `busy` are the stretches in which something ran."""
@@ -75,9 +81,7 @@ class Scale:
 
     def labels(self) -> list[Label]:
         """What is written along it, from the left: lengths of folds, and times since the begin or since a fold."""
-        kept = [
-            Label(piece.left + piece.width / 2, display.duration(piece.end - piece.begin), True) for piece in self.folds
-        ]
+        kept = [Label(self._middle(piece), display.duration(piece.end - piece.begin), True) for piece in self.folds]
         for piece in self.pieces:
             since_fold = piece.begin > self.begin
             for moment in () if piece.folded else _ticks(piece, since_fold):
@@ -85,6 +89,12 @@ class Scale:
                 if all(abs(at - label.at) >= APART for label in kept):
                     kept.append(Label(at, f"+{display.duration(offset)}" if since_fold else _offset(offset)))
         return sorted(kept, key=lambda label: label.at)
+
+    def _middle(self, piece: Piece) -> float:
+        """Where the length of a fold is written: at an edge of the axis it begins, or ends, there."""
+        if piece.begin == self.begin:
+            return 0.0
+        return 100.0 if piece.end == self.end else piece.left + piece.width / 2
 
 
 def _folded(

@@ -21,7 +21,7 @@ from scheduling.admin.job import LARGE, TAIL
 from scheduling.admin.workflow_form import FromStepForm
 from scheduling.admin.workflow_links import link
 from scheduling.admin.workflow_list import ByWorkflow, WorkflowList, with_last_entry
-from scheduling.admin.workflow_page import page, waits_for
+from scheduling.admin.workflow_page import page, waits_for, why
 from scheduling.conf import conf
 from scheduling.exceptions import NotFinished, SchedulingError
 from scheduling.models import Job, JournalEntry, State, Workflow
@@ -148,7 +148,7 @@ class WorkflowAdmin(VerbsAdmin, NumberedAdmin):
 
     @admin.display(description="Function, error")
     def what(self, one: Any) -> SafeString:
-        error = display.last_line(one.error_tail) if one.state != State.SUCCESS else ""
+        error = why(one.error_tail) if one.state != State.SUCCESS else ""
         return display.stacked(
             format_html('<strong class="function">{}</strong>', one.name),
             format_html('<span class="error-line one-line" title="{0}">{0}</span>', error) if error else "",

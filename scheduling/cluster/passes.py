@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -19,11 +19,12 @@ from django.db import Error, transaction
 
 from scheduling import backoff, clock, running
 from scheduling.backoff import Retry
-from scheduling.cluster import failpoints, journal, outcomes, transitions
+from scheduling.cluster import failpoints, journal, outcomes
 from scheduling.cluster.alone import run_alone
 from scheduling.cluster.errors import OF_A_QUERY, describe, first_line, held, insist, is_transient, last_line
 from scheduling.cluster.interrupts import arm, disarm
 from scheduling.cluster.journal import Entry
+from scheduling.cluster.lastly import Group, Last, in_one
 from scheduling.cluster.unwinding import Anew, Lost, Suspended, Unwind
 from scheduling.conf import conf
 from scheduling.exceptions import InvalidResult, JobCanceled, JobTimeout, JournalTooLarge, Permanent
@@ -46,16 +47,18 @@ T = TypeVar("T")
 class Pass:
     """One pass over a workflow's body."""
 
-    def __init__(self, run: Run, *, careful: bool) -> None:
-        self.run, self.careful = run, careful
-        self.entries = {entry.position: entry for entry in insist(lambda: journal.read(run.claim.id))}
+    def __init__(
+        self, run: Run, entries: Sequence[Entry], now: datetime, *, careful: bool = False, group: Group | None = None
+    ) -> None:
+        self.run, self.careful, self.group = run, careful, group
+        self.entries = {entry.position: entry for entry in entries}
         self.size = sum(entry.size for entry in self.entries.values())
         self._sizes = {entry.position: entry.size for entry in self.entries.values()}
         self._noted: dict[int, Entry] = {}
         self._kept: dict[int, Entry] = {}
         self.left: BaseException | None = None
         """Why it ends: whatever the body does after that is not recorded."""
-        self._asked_at, self._now = time.monotonic(), insist(clock.now)
+        self._asked_at, self._now = time.monotonic(), now
         self._atomic: Any = None
         self._link: Any = None
         self._shared, self._since = 0, 0.0
@@ -178,12 +181,20 @@ class Pass:
 
     def suspend(self, until: datetime) -> None:
         """Commit what is noted, and give the workflow back until a time: one commit."""
-        forgives = self._got_on or not self._mourns
-        self._commit(lambda: journal.suspend(self.run.claim, until, forgives=forgives))
+        self._end((until, self._got_on or not self._mourns))
 
     def finish(self) -> None:
         """Commit what is noted, and end the workflow as a success: one commit."""
-        self._commit(lambda: transitions.finish(self.run.claim, self.run.result, self.run.trace()))
+        self._end(None)
+
+    def _end(self, until: tuple[datetime, bool] | None) -> None:
+        """The last commit of the pass, or its part of one for the whole group where it has done nothing but look."""
+        last = Last(self.run, list(self._noted.values()), until)
+        if self.group is None or self._atomic is not None or self._owed or self._crashes:
+            self._commit(last.write_end)
+        else:
+            self.group.add(last)
+            self._noted = {}
 
     def abandon(self) -> None:
         """Roll back what is not committed."""
@@ -193,6 +204,7 @@ class Pass:
     def open(self) -> None:
         """Begin the transaction that the next commit ends, unless one has begun."""
         if self._atomic is None:
+            self._let_others_go()
             atomic = transaction.atomic(using=conf().database)
             try:
                 self._link = insist(held)
@@ -210,10 +222,17 @@ class Pass:
         except BaseException as error:
             raise self._anew(error) from error
 
+    def _let_others_go(self) -> None:
+        """What passes before this one have left to one commit is not to wait for what this one does."""
+        if self.group is not None:
+            self.group.write()
+
     def _write(self, last: Callable[[], bool] | None = None) -> None:
         """Commit what is noted; where that fails, all that was in the transaction is rolled back."""
+        if self._atomic is None:
+            self._let_others_go()
         if self._atomic is None:  # nothing but our own: it may be written again where the answer was lost
-            if not insist(lambda: _in_one(partial(self._written, last))):
+            if not insist(lambda: in_one(partial(self._written, last))):
                 raise self.leave(Lost())
         else:
             try:
@@ -232,7 +251,7 @@ class Pass:
             _ran(hook, self.run)
 
     def _written(self, last: Callable[[], bool] | None = None) -> bool:
-        ours = not self._noted or journal.write(self.run.claim, list(self._noted.values()))
+        ours = not self._noted or journal.write([(self.run.claim, list(self._noted.values()))])
         if ours and self._got_on and self._crashes:  # counted are deaths between which it does not get on
             journal.forgive(self.run.claim)
         done = ours and (last is None or last())
@@ -299,14 +318,9 @@ class Pass:
         """The pass is to begin anew: what actions gave before the transaction is written first."""
         logger.debug("workflow.anew job=%s: %s", self.run.claim.id, first_line(error))
         why = Anew(is_transient(error, held=self._link))
-        if self._noted and not insist(lambda: _in_one(self._written)):
+        if self._noted and not insist(lambda: in_one(self._written)):
             return self.leave(Lost())
         return self.leave(why)
-
-
-def _in_one(step: Callable[[], bool]) -> bool:
-    with transaction.atomic(using=conf().database):
-        return step()
 
 
 def _ran(hook: Callable[[], Any], run: Run) -> None:

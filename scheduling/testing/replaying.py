@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from scheduling import functions, jsontext, scheduler
+from scheduling import clock, functions, jsontext, scheduler
+from scheduling.cluster import journal
 from scheduling.cluster.claims import Claim
 from scheduling.cluster.executor import Run
 from scheduling.cluster.journal import Entry
@@ -33,7 +34,7 @@ def replay(workflow: Job | int) -> int:
     """
     job = scheduler.get(workflow if isinstance(workflow, int) else workflow.pk)
     claim = Claim(job.pk, job.name, jsontext.dumps(job.args), job.claim, job.attempt)
-    dry = _Dry(Run(claim), careful=True)
+    dry = _Dry(Run(claim), journal.read([job.pk])[job.pk], clock.now(), careful=True)
     step = WorkflowStep(dry)
     function = functions.get(job.name)
     try:

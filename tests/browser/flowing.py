@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from django.contrib.auth.models import User
-
 from scheduling import Call, Retry, action, batches, clock, mutation, scheduler, testing, workflow, workflows
 from scheduling.batches import Nested
 from scheduling.exceptions import StepFailed
@@ -17,7 +15,8 @@ SHORT_WAIT = Retry(initial_backoff=4, base=2, max_failures=3, jitter=0)
 
 
 @mutation(name="looks.store")
-def store(what: str) -> dict[str, str]:
+def store(what: str, seconds: float = 0.02) -> dict[str, str]:
+    testing.clock.jump(seconds)
     return {"stored": what}
 
 
@@ -127,4 +126,4 @@ def sent(workflow: Job) -> tuple[Event, Event]:
     for function, (state, more) in made.items():
         EventDelivery.objects.create(event=event, binding=f"{event.name} {function}", state=state, **more)
     to_it = {"name": "withdrawn", "workflow_id": workflow.pk}
-    return event, Event.objects.create(**to_it, data={"by": User.objects.count()}, sent_at=now)
+    return event, Event.objects.create(**to_it, data={"by": "the desk"}, sent_at=now)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from markets.analysis import telling
@@ -112,7 +112,7 @@ def test_it_is_told_if_the_page_is_written(watched, monkeypatch):
         raise RuntimeError("the page is rolled back")
 
     monkeypatch.setattr("markets.writing._keep_prices", fail)
-    with pytest.raises(RuntimeError):
+    with pytest.raises(RuntimeError), transaction.atomic():
         write(resolved(1))
     assert sent() == [] and Market.objects.get(external_id="1").status == "open"
 
@@ -152,11 +152,11 @@ def test_it_is_closed_whole(watched):
 
 
 def test_statistics_are_computed_once_for_many(watched):
-    write(*(row(number) for number in range(1, 30)))
+    write(*(row(number) for number in range(1, 9)))
     Market.objects.update(watched=True)
-    write(*(resolved(number) for number in range(1, 30)))
+    write(*(resolved(number) for number in range(1, 9)))
     testing.advance(60)
-    assert Resolution.objects.count() == 29
+    assert Resolution.objects.count() == 8
     assert Job.objects.filter(name="markets.compute_stats").count() == 1
 
 

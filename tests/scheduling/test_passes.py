@@ -202,7 +202,7 @@ def begun(host, name: str, attempt: int) -> tuple:
         attempt=attempt,
         started_at=times.now(),
     )
-    assert journal.write(claim, [journal.begins(claim, 1, times.now()), step])
+    assert journal.write([(claim, [journal.begins(claim, 1, times.now()), step])])
     return made, claim
 
 

@@ -355,7 +355,7 @@ def test_a_driver_that_lost_its_claim_writes_nothing(host):
     made = workflows.start(all_of_it, {"n": 1})
     (claim,) = take(host)
     scheduler.cancel(made)
-    assert journal.write(claim, [journal.begins(claim, 1, times.now())]) is False
+    assert journal.write([(claim, [journal.begins(claim, 1, times.now())])]) is False
     assert not JournalEntry.objects.exists()
 
 
@@ -363,12 +363,12 @@ def test_who_is_woken_while_it_runs_runs_again_at_once(host):
     made = workflows.start(all_of_it, {"n": 1})
     (claim,) = take(host)
     assert journal.wake([made.pk]) == 1
-    assert journal.suspend(claim, times.now() + timedelta(days=1))
+    assert journal.suspend([(claim, times.now() + timedelta(days=1), True)])
     job = scheduler.get(made.pk)
     assert (job.state, job.woken, job.attempt) == ("pending", False, 0)
     assert job.run_at <= times.now()
     (claim,) = take(host)
-    assert journal.suspend(claim, times.now() + timedelta(days=1))
+    assert journal.suspend([(claim, times.now() + timedelta(days=1), True)])
     assert scheduler.get(made.pk).run_at > times.now()
 
 
@@ -386,7 +386,7 @@ def test_an_action_whose_process_died_is_unknown(host, drain, did):
     asked = journal.Entry(
         position=1, kind="run", name="wf.say", args='{"word":"x"}', state="started", started_at=times.now()
     )
-    assert journal.write(claim, [journal.begins(claim, 1, times.now()), asked])
+    assert journal.write([(claim, [journal.begins(claim, 1, times.now()), asked])])
     assert crashed(catches, claim, "worker died (signal 9, SIGKILL)", Trace(), begun=True)
     drain()
     job = scheduler.get(made.pk)

@@ -29,7 +29,7 @@ def ids(page):
 
 def row_of(page, event):
     """The row of the list that is one event's."""
-    return next(row for row in page.split("<tr>") if f">#{event.pk}</a>" in row)
+    return next(row for row in page.split("<tr>") if f'{page_of(event)}">#{event.pk}</a></th>' in row)
 
 
 def sent(name="market.resolved", **more):
