@@ -29,6 +29,9 @@ HEADINGS = {
     "rows": "other rows",
     "grown_mb": "MB grown",
     "grown_most_mb": "MB grown of one process at most",
+    "late_s": "seconds until the last",
+    "workflows": "workflows",
+    "steps": "steps",
     "wrong": "twice or lost",
     "cpu_ms_each": "CPU ms a job",
 }

@@ -70,6 +70,14 @@ def _drained(system: str, kind: str = "default") -> Figure:
     return Figure("retried" if kind == "retried" else "once" if kind == "once" else "drain", system, kind)
 
 
+def _steps(kind: str, at_least: float) -> Target:
+    theirs = Figure("workflows", "dbos", kind)
+    what = {"action": "one after the other", "parallel": "at once", "mutation": "that are mutations"}[kind]
+    return Target(
+        f"steps of a workflow {what}, beside DBOS", Figure("workflows", "ours", kind), at_least, beside=theirs
+    )
+
+
 def _history() -> Iterator[Target]:
     for kind in ("finished and future rows", "future rows of a higher priority", "due rows of a paused pool"):
         empty = Figure("history", "ours", "empty table", "ms_each")
@@ -122,6 +130,16 @@ TARGETS = [
         at_most=1.15,
         beside=Figure("memory", "django-q2", "2 workers", "pss_mb"),
         unit=" MB",
+    ),
+    _steps("action", 3),
+    _steps("parallel", 3),
+    _steps("mutation", 10),
+    Target("10,000 workflows that sleep, woken", Figure("sleepers", "ours", "sleepers"), at_least=1000),
+    Target(
+        "10,000 workflows that sleep, of a core",
+        Figure("sleepers", "ours", "sleepers", "cpu_percent"),
+        at_most=1,
+        unit="%",
     ),
     Target("idle cluster, of a core", Figure("idle", "ours", "2 workers", "cpu_percent"), at_most=1, unit="%"),
     Target("idle cluster, queries", Figure("idle", "ours", "2 workers", "queries_per_second"), at_most=5),

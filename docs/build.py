@@ -30,6 +30,19 @@ PAGES = {
     "retrier": ["retrier.py", "retrier.py retrier.*", "backoff.py Retry", "exceptions.py Permanent RetryAfter"],
     "batches": ["batches.py", "batches.py batches.*", "models/batch.py BatchState Batch"],
     "saga": ["saga.py", "saga.py Step", "saga.py saga.*", "models/saga.py SagaState StepState Saga"],
+    "workflows": [
+        "workflows.py",
+        "workflows.py @workflow workflows.*",
+        "replay.py",
+        "replay.py WorkflowStep",
+        "testing/replaying.py testing.replay",
+    ],
+    "events": [
+        "events.py",
+        "events.py events.send",
+        "bindings.py",
+        "bindings.py @on_event events.Debounce events.Batching events.Rate events.Singleton events.CancelOn",
+    ],
     "crons": ["crons.py", "declarations.py Crons", "crons.py crons.*", "backfills.py crons.backfill"],
     "pools": ["pools.py", "pools.py pools.*"],
     "limits": ["limits.py", "limits.py limits.*", "buckets.py TokenBucket FixedWindow RateLimit"],
@@ -37,8 +50,19 @@ PAGES = {
     "errors": ["exceptions.py", "exceptions.py *"],
     "settings": ["conf.py", "conf.py Conf"],
 }
-SHOWN_AS = {"Context": "context", "testing.Clock": "testing.clock", "Conf": "SCHEDULING"}  # callers make none of these
-TITLES = {"calls.py": "Options of a call", "keys.py": "Keys", "pytest_fixtures.py": "Fixtures of pytest"}
+SHOWN_AS = {
+    "WorkflowStep": "step",
+    "Context": "context",
+    "testing.Clock": "testing.clock",
+    "Conf": "SCHEDULING",
+}  # callers make none of these
+TITLES = {
+    "bindings.py": "What is bound to events",
+    "replay.py": "Steps",
+    "calls.py": "Options of a call",
+    "keys.py": "Keys",
+    "pytest_fixtures.py": "Fixtures of pytest",
+}
 INTERNAL = (
     "pools.key_of pools.declares limits.require limits.exists crons.declarations crons.edited "
     "Job.save Batch.save Saga.save Options.of"

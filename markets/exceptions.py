@@ -87,8 +87,4 @@ class Refused(ExchangeError):
 
 
 class NothingGathered(ExchangeError):
-    """The exchange answered nothing of what an analysis asked; `retry_after` is in seconds, where it said so."""
-
-    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
-        super().__init__(message)
-        self.retry_after = retry_after
+    """The exchange gave nothing of what an analysis, or one of its fetches, asked."""

@@ -13,12 +13,13 @@ from markets.analysis.functions import analyse_market, deep_scan
 from markets.exceptions import CircuitOpen, RateLimited, SyncFailed, UnknownExchange
 from markets.exchanges.rows import MarketRow
 from markets.models import SyncLog
+from markets.resolving.functions import market_reopened, market_resolved
 from markets.results import Counts, SyncResult
 from scheduling import Permanent, Retry, RetryAfter, action, context, mutation, pools
 
 __all__ = [
-    "analyse_market", "backfill_trades", "cleanup", "compute_stats", "deep_scan", "sync_markets", "sync_whale_trades",
-    "watch_timeouts", "write_page",
+    "analyse_market", "backfill_trades", "cleanup", "compute_stats", "deep_scan", "market_reopened", "market_resolved",
+    "sync_markets", "sync_whale_trades", "watch_timeouts", "write_page",
 ]  # fmt: skip
 
 SYNC_RETRY = Retry(initial_backoff=0.5, base=2, max_failures=3)

@@ -13,6 +13,7 @@ from django.db.models import Q, QuerySet
 from markets.exchanges.rows import Key, Kind, MarketRow
 from markets.models import Market, PriceSnapshot
 from markets.models.upsert import find, upsert
+from markets.resolving import noticing
 from markets.results import Counts
 
 COMPARED = ("title", "status", "volume", "closes_at", "resolved_at", "yes_token", "no_token", "condition_id", "slug")
@@ -24,7 +25,8 @@ def write_page(*, exchange: str, rows: Sequence[MarketRow], at: datetime) -> Cou
     """Write the rows of one page in one transaction, and only those that are new or changed.
 
     An unchanged page costs two reads; another one at most two statements more, however many rows it has. What is
-    watched keeps the price that its row says, in one more. Where a row comes twice, its last form counts.
+    watched keeps the price that its row says, in one more. Where a row comes twice, its last form counts. Markets of
+    interest that were resolved, or are no longer, are told of by an event: see markets.resolving.
     """
     wanted = {row.key: row for row in rows}
     if not wanted:
@@ -34,8 +36,15 @@ def write_page(*, exchange: str, rows: Sequence[MarketRow], at: datetime) -> Cou
         created = [row for key, row in wanted.items() if key not in there]
         changed = [row for key, row in wanted.items() if key in there and _differs(row, there[key])]
         upsert(exchange=exchange, rows=created + changed, at=at)
+        if ended := [(row, there[row.key]) for row in changed if _ends_or_begins(row, there[row.key])]:
+            noticing.tell(exchange=exchange, changes=ended, at=at)
         _keep_prices([(there[key]["pk"], row.price) for key, row in wanted.items() if _is_watched(there.get(key))], at)
     return Counts(created=len(created), updated=len(changed), unchanged=len(wanted) - len(created) - len(changed))
+
+
+def _ends_or_begins(row: MarketRow, there: dict[str, Any]) -> bool:
+    """Whether a market is resolved now and was not, or the other way round."""
+    return row.status != there["status"] and Market.Status.RESOLVED in (row.status, there["status"])
 
 
 def _is_watched(there: dict[str, Any] | None) -> bool:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from scheduling import batches, crons, events, limits, pools, retrier, saga, scheduler, testing, workflows
     from scheduling.backoff import Retry
+    from scheduling.bindings import on_event
     from scheduling.buckets import FixedWindow, RateLimit, TokenBucket
     from scheduling.calls import Call
     from scheduling.declarations import Crons
@@ -37,6 +38,7 @@ __all__ = [
     "events",
     "limits",
     "mutation",
+    "on_event",
     "pools",
     "query",
     "retrier",
@@ -60,6 +62,7 @@ _HOMES = {
     "action": "functions",
     "context": "running",
     "mutation": "functions",
+    "on_event": "bindings",
     "query": "functions",
     "workflow": "workflows",
 }

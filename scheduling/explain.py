@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
-from scheduling import functions, lanes, limits
+from scheduling import functions, lanes, limits, waiting
 from scheduling.cluster import hosts, outcomes
 from scheduling.cluster.facts import MOST_BEFORE, Facts
 from scheduling.cluster.tokens import HORIZON
@@ -50,7 +50,9 @@ def _too_early(job: Job, facts: Facts) -> Iterator[str]:
     if job.run_at <= facts.now:
         return
     due = when(job.run_at, facts.now)
-    if job.reserved and job.rate_limit is not None:
+    if (step := waiting.open_step(job)) is not None:
+        yield waiting.words(step, facts.now)
+    elif job.reserved and job.rate_limit is not None:
         yield f"It waits for its token of rate limit {_limit(job)}, reserved for {due}."
     elif job.attempt:
         most = _attempts(job)

@@ -11,7 +11,7 @@ import inspect
 import types
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, NotRequired, get_type_hints, overload
 
 from django.apps import apps
@@ -46,6 +46,8 @@ class Function:
     """Of a workflow: the policy of its action steps."""
     version: int = 1
     """Of a workflow."""
+    bindings: list[Any] = field(default_factory=list)
+    """To which events: see scheduling.bindings."""
 
     def __post_init__(self) -> None:
         functools.update_wrapper(self, self.body)
@@ -176,6 +178,11 @@ def schedulable(function: Function | str) -> Function:
 def names() -> list[str]:
     """The names of all that can be scheduled on this host, sorted."""
     return sorted(name for name, function in _registry.items() if function.kind != "query")
+
+
+def is_workflow(name: str) -> bool:
+    """Whether a name is that of a workflow, as far as this host knows."""
+    return name in _registry and _registry[name].kind == "workflow"
 
 
 def registered() -> list[Function]:

@@ -44,6 +44,14 @@ def advance() -> Callable[[float], Any]:
 
 
 @pytest.fixture
+def replay() -> Callable[[Any], int]:
+    """replay(workflow) says whether its stored journal still fits the code."""
+    from scheduling import testing
+
+    return testing.replay
+
+
+@pytest.fixture
 def cluster() -> Iterator[Callable[..., Any]]:
     """cluster(workers=2, hosts=1, modules=()) starts real hosts, which end with the test.
 

@@ -20,9 +20,10 @@ from scheduling import batches, calls, functions, jsontext, options, scheduler
 from scheduling.backoff import Retry
 from scheduling.calls import Call
 from scheduling.cluster import journal
-from scheduling.cluster.driver import UNTIL_WOKEN, Anew, Lost, Pass, Suspended
 from scheduling.cluster.errors import last_line
 from scheduling.cluster.journal import Entry
+from scheduling.cluster.passes import Pass
+from scheduling.cluster.unwinding import UNTIL_WOKEN, Anew, Lost, Suspended
 from scheduling.exceptions import (
     InvalidArguments,
     InvalidOption,
@@ -39,11 +40,11 @@ from scheduling.models.workflow import EntryState, StepKind
 
 logger = logging.getLogger("scheduling")
 
-MOST_BYTES = 1 << 20  # of one step's arguments, or of its result
-_current: ContextVar[Step | None] = ContextVar("scheduling_step", default=None)
+MOST_BYTES = 1 << 20  # of one step's arguments; its result is bounded as those of all functions
+_current: ContextVar[WorkflowStep | None] = ContextVar("scheduling_step", default=None)
 
 
-class Step:
+class WorkflowStep:
     """What a workflow's body is given first: each method is one step, in the order in which they are called."""
 
     def __init__(self, this: Pass) -> None:
@@ -72,10 +73,11 @@ class Step:
     ) -> Any:
         """Run a function, and give what it gives.
 
-        A mutation happens exactly once; an action as `retry` says, else as the workflow's or its own policy does. It
-        raises StepFailed where it fails for good, and OutcomeUnknown where nobody can say how far it came.
+        A mutation happens exactly once; an action as `retry` says, else as the workflow's or its own policy does; a
+        query in a read-only transaction. It raises StepFailed where it fails for good, and OutcomeUnknown where nobody
+        can say how far it came.
         """
-        function = functions.schedulable(fn)
+        function = functions.get(fn)
         text = _bounded(function.name, function.store(args))
         entry = self._take(StepKind.RUN, name or function.name, text)
         policy = self._policy(function, retry)
@@ -86,10 +88,11 @@ class Step:
             self._here(entry, function, policy)
         return self._answer(entry)
 
-    def gather(self, *some: Call) -> list[Any]:
+    def gather(self, *some: Call, return_exceptions: bool = False) -> list[Any]:
         """Run several calls at once; goes on when all have ended. Their results, in the order of the calls.
 
-        Where some failed it raises StepFailed for the first of them.
+        Where some failed it raises StepFailed for the first of them; with return_exceptions, as asyncio.gather has
+        it, each of these stands in the place of its result.
         """
         checked = [self._checked(call) for call in some]
         asked = jsontext.dumps([{"name": call.fn, "args": call.args} for call in checked])
@@ -97,10 +100,14 @@ class Step:
         if not entry.is_settled:
             self._by_batch(entry, checked)
         found = self._answer(entry)
-        for call, one in zip(checked, found, strict=True):
-            if one["state"] != State.SUCCESS:
-                raise StepFailed(str(call.fn), one["error"] or one["state"])
-        return [one["value"] for one in found]
+        results = [
+            one["value"] if one["state"] == State.SUCCESS else StepFailed(str(call.fn), one["error"] or one["state"])
+            for call, one in zip(checked, found, strict=True)
+        ]
+        failed = next((one for one in results if isinstance(one, StepFailed)), None)
+        if failed is not None and not return_exceptions:
+            raise failed
+        return results
 
     def sleep(self, seconds: float | timedelta) -> None:
         """Wait for so many seconds, or a timedelta. It costs a row until then, and no process."""
@@ -202,29 +209,28 @@ class Step:
     def _here(self, entry: Entry, function: Function, policy: Retry | None) -> None:
         """Run a step in this process."""
         this = self._pass
-        if entry.state == EntryState.STARTED:
-            this.settle(entry, EntryState.UNKNOWN, error="its process died, and nobody can say how far it came")
+        if entry.state == EntryState.STARTED and (policy is None or entry.attempt):
+            this.died(entry, policy)
             return
         if entry.state == EntryState.RETRYING and entry.wake_at and entry.wake_at > this.now():
             raise this.leave(Suspended(entry.wake_at))
         arguments = function.load(entry.args)
-        if function.kind == "mutation":
+        if function.kind == "query":
+            this.query(entry, function, arguments)
+        elif function.kind == "mutation":
             this.mutation(entry, function, arguments, policy)
         else:
             this.action(entry, function, arguments, policy)
-        if entry.result and len(entry.result) > MOST_BYTES:
-            words = f"its result takes {len(entry.result):,} bytes, and {MOST_BYTES:,} is the most"
-            this.settle(entry, EntryState.FAILED, error=words)
 
     def _by_job(self, entry: Entry, call: Call) -> None:
         """Run a step as a job of its own, which wakes this workflow when it has ended."""
         if entry.job_id is None:
             self._pass.commit()
             self._pass.open()
-            (job,) = scheduler.bulk([_telling(call, self._pass.run.claim.id)])
+            (job,) = self._pass.ask(lambda: scheduler.bulk([_telling(call, self._pass.run.claim.id)]))
             entry.job_id = job.pk
             self._wait(entry)
-        ended = Job.objects.filter(pk=entry.job_id).first()
+        ended = self._pass.ask(Job.objects.filter(pk=entry.job_id).first)
         if ended is None:
             self._pass.settle(entry, EntryState.UNKNOWN, error="its job has been removed")
         elif ended.state not in FINAL:
@@ -239,18 +245,17 @@ class Step:
         if entry.batch_id is None:
             self._pass.commit()
             self._pass.open()
-            batch = batches.run(some, on_complete=woken, context=_of(self._pass.run.claim.id))
+            context = _of(self._pass.run.claim.id)
+            batch = self._pass.ask(lambda: batches.run(some, on_complete=woken, context=context))
             entry.batch_id = batch.pk
             if batch.is_final:
                 self._pass.note(entry)
             else:
                 self._wait(entry)
-        found = batches.get(entry.batch_id)
-        if not found.is_final:
+        made = entry.batch_id
+        if not self._pass.ask(lambda: batches.get(made)).is_final:
             self._wait(entry)
-        rows: list[dict[str, Any]] = []
-        while page := batches.results(found, after=len(rows) - 1 if rows else None):
-            rows += [{"state": one.state, "value": one.value, "error": last_line(one.error)} for one in page]
+        rows = self._pass.ask(lambda: _results(made))
         self._pass.settle(entry, EntryState.SUCCESS, result=jsontext.dumps(rows))
 
     def _until(self, entry: Entry, when: datetime) -> None:
@@ -277,7 +282,7 @@ class Step:
         self._pass.commit()
         taken = {each.taken for each in self._pass.entries.values() if each.taken}
         sent = Event.objects.filter(workflow=self._pass.run.claim.id, delivered_at=None, name__in=names)
-        event = sent.exclude(pk__in=taken).order_by("pk").first()
+        event = self._pass.ask(sent.exclude(pk__in=taken).order_by("pk").first)
         if event is not None:
             entry.taken = event.pk
             self._pass.settle(entry, EntryState.SUCCESS, result=jsontext.dumps([event.name, event.data]))
@@ -313,7 +318,11 @@ class Step:
         return f"{self._pass.run.claim.id}:{self._position}:{self._asked}"
 
 
-@mutation(name="scheduling.workflow_woken", description="What a workflow waits for has ended: it goes on.")
+@mutation(
+    name="scheduling.workflow_woken",
+    max_crashes=1000,  # it kills none itself; one that was in many processes as they died must let a workflow go on
+    description="What a workflow waits for has ended: it goes on.",
+)
 def woken(context: dict[str, int]) -> None:
     """Let a workflow go on."""
     journal.wake([context["workflow"]])
@@ -321,10 +330,9 @@ def woken(context: dict[str, int]) -> None:
 
 def drive(this: Pass) -> None:
     """One pass: run the body on its journal until it waits, or has ended."""
-    run, step = this.run, Step(this)
-    token = _current.set(step)
+    run, step = this.run, WorkflowStep(this)
     try:
-        value = run.call(partial(run.function.body, step))
+        value = call(step)
         if this.left is not None:
             raise this.left
         step.leaves_none()
@@ -344,11 +352,18 @@ def drive(this: Pass) -> None:
             this.commit()
         this.abandon()
         run.failed(error)
+
+
+def call(step: WorkflowStep) -> Any:
+    """Run the body that a step belongs to; gives what it gives. workflows.now() and its like speak of that step."""
+    run, token = step._pass.run, _current.set(step)
+    try:
+        return run.call(partial(run.function.body, step))
     finally:
         _current.reset(token)
 
 
-def current() -> Step:
+def current() -> WorkflowStep:
     """The step of the workflow's body that runs here; RuntimeError outside of one."""
     step = _current.get()
     if step is None:
@@ -373,6 +388,13 @@ def uuid4() -> uuid.UUID:
 
 def _telling(call: Call, workflow: int) -> Call:
     return Call(call.fn, call.args, **call.options, on_complete=woken, context=_of(workflow))
+
+
+def _results(batch: int) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
+    while page := batches.results(batch, after=len(rows) - 1 if rows else None):
+        rows += [{"state": one.state, "value": one.value, "error": last_line(one.error)} for one in page]
+    return rows
 
 
 def _of(workflow: int) -> dict[str, int]:

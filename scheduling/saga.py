@@ -152,7 +152,11 @@ def resume(s: Saga | int) -> bool:
         return True
 
 
-@mutation(name="scheduling.saga_went_on", description="A step of a saga, or its undo, has ended: what follows.")
+@mutation(
+    name="scheduling.saga_went_on",
+    max_crashes=1000,  # it kills none itself; one that was in many processes as they died must not leave a saga halfway
+    description="A step of a saga, or its undo, has ended: what follows.",
+)
 def went_on(run_id: str, result: dict[str, Any], context: dict[str, int]) -> None:
     """A step's job has ended: schedule what follows, in this transaction.
 

@@ -23,7 +23,7 @@ from django.db.models import Q
 from scheduling import batches, clock, functions, scheduler
 from scheduling import options as checked
 from scheduling.backoff import Retry
-from scheduling.cluster import retention
+from scheduling.cluster import cancels, retention
 from scheduling.conf import conf
 from scheduling.exceptions import InvalidOption, NotFinished, NotFound
 from scheduling.functions import Body, Function
@@ -202,6 +202,12 @@ def cleanup(wf: Job | int) -> None:
     retention.remove([job.pk], clock.now() + timedelta(days=1))
 
 
+@functions.mutation(name=cancels.STEPS_CANCELED, description="A workflow was canceled: so is what it waits for.")
+def steps_canceled(workflow: int) -> None:
+    """Cancel what a workflow waits for that was canceled as a job."""
+    _cancel_steps(workflow)
+
+
 def _cancel_steps(id: int) -> None:
     waiting = JournalEntry.objects.filter(workflow=id, state=EntryState.WAITING)
     for row in waiting.filter(Q(job__isnull=False) | Q(batch__isnull=False)):
@@ -229,7 +235,9 @@ def _position(journal: Any, from_step: int | str | None) -> int:
     if from_step is None:
         return 0
     if isinstance(from_step, int):
-        return max(from_step, 0)
+        if isinstance(from_step, bool) or from_step < 0:
+            raise InvalidOption(f"steps are numbered from 1, and there is no step {from_step}")
+        return from_step
     row = journal.filter(name=from_step).exclude(kind=StepKind.BEGIN).first()
     if row is None:
         raise NotFound(f"no step of it is called {from_step!r}")

@@ -9,6 +9,8 @@ from benchmarks.questions.hosts import HOSTS_QUESTION
 from benchmarks.questions.idle import IDLE
 from benchmarks.questions.latency import LATENCY
 from benchmarks.questions.memory import MEMORY
+from benchmarks.questions.resumes import RESUMES
+from benchmarks.questions.sleepers import SLEEPERS_QUESTION
 from benchmarks.questions.snapshot import SNAPSHOT
 from benchmarks.questions.workflows import WORKFLOWS
 
@@ -27,5 +29,7 @@ _ALL = (
     MEMORY,
     IDLE,
     WORKFLOWS,
+    RESUMES,
+    SLEEPERS_QUESTION,
 )
 QUESTIONS = {question.name: question for question in _ALL}

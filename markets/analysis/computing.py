@@ -10,12 +10,9 @@ from typing import Any
 
 from markets.analysis import figures
 from markets.analysis.figures import as_text
-from markets.analysis.gathering import Gathered
+from markets.analysis.gathering import COARSE, FINE, Gathered
 from markets.exchanges.rows import Price
 from markets.models import Market
-
-FINE, COARSE = timedelta(minutes=5), timedelta(hours=1)
-"""The steps by which the prices of a day and of a month are looked at."""
 
 
 def compute(gathered: Gathered) -> dict[str, Any]:

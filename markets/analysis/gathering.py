@@ -1,31 +1,29 @@
-"""What is known of a market now: asked of its exchange, of the others, and of the database, each by itself.
+"""What is known of a market at a time: what was fetched of it, by itself as JSON, and what the database has.
 
 What cannot be had is missing, with the reason; the rest is there.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 from django.db.models import Count, Q
 
 from markets.analysis.figures import DAY, WEEK, Flow
-from markets.analysis.related import asking_the_same, of_topic
-from markets.exceptions import ExchangeError, NothingGathered
-from markets.exchanges import QUOTES, Quotes, quotes
+from markets.analysis.related import of_topic
 from markets.exchanges.rows import Book, Price
-from markets.logs import describe
 from markets.models import Market, WhaleTrade
 from markets.models.fields import MoneySum
-from scheduling import clock
 
 MONTH = 30 * DAY
+FINE, COARSE = timedelta(minutes=5), timedelta(hours=1)
+"""The steps by which the prices of a day and of a month are looked at."""
+OWN = ("book", "day", "month")
+"""The inputs that a market's own exchange gives."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +47,18 @@ class Input:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Fetched:
+    """What one fetch gave, as it goes from step to step: how it was had, and one of the others."""
+
+    how: Input
+    book: Book | None = None
+    history: tuple[Price, ...] | None = None
+    """Prices over time, no more finely than the figures look at them."""
+    prices: dict[int, Price] = field(default_factory=dict)
+    """What markets of another exchange cost, by their ids."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Gathered:
     """All inputs of an analysis; None is what is missing."""
 
@@ -69,23 +79,30 @@ class Gathered:
     inputs: Mapping[str, Input] = field(default_factory=dict)
 
 
-def gather(market: Market) -> Gathered:
-    """Ask for everything that an analysis needs, in some ten requests; not inside a transaction.
+def gather(market: Market, at: datetime, fetched: Mapping[str, Fetched], elsewhere: Sequence[int] = ()) -> Gathered:
+    """Put what was fetched, by its names in OWN or by an exchange, beside what the database has; asks nobody.
 
-    Raises NothingGathered where the market's exchange answered nothing at all, UnknownExchange where it cannot be
-    asked for prices.
+    `elsewhere` are the ids of the markets that ask the same thing.
     """
-    at = clock.now()
-    inputs: dict[str, Input] = {}
-    with closing(quotes(market.exchange_id)) as client:
-        asked = _asked(client, market, at, inputs)
-    flows = whale_flows(market, at)
+    flows, related = whale_flows(market, at), of_topic(market)
+    others = list(Market.objects.filter(pk__in=elsewhere).order_by("exchange_id", "pk"))
+    inputs = {name: fetched[name].how for name in OWN if name in fetched}
     inputs["trades"] = Input(read_at=at, count=sum(flow.trades for flow in flows), note=_sampled(flows))
-    related, elsewhere = of_topic(market), asking_the_same(market)
     inputs["related"] = Input(read_at=at, count=len(related))
-    prices = _prices(elsewhere, inputs)
+    asked = {name: fetched[name] for name in sorted(fetched.keys() - set(OWN))}
+    inputs["elsewhere"] = _elsewhere(at, len(others), asked)
+    there = {name: fetched.get(name) for name in OWN}
     return Gathered(
-        market=market, at=at, **asked, flows=flows, related=related, elsewhere=elsewhere, prices=prices, inputs=inputs
+        market=market,
+        at=at,
+        book=there["book"] and there["book"].book,
+        day=there["day"] and there["day"].history,
+        month=there["month"] and there["month"].history,
+        flows=flows,
+        related=related,
+        elsewhere=others,
+        prices=_prices(others, asked),
+        inputs=inputs,
     )
 
 
@@ -110,61 +127,23 @@ def whale_flows(market: Market, at: datetime) -> list[Flow]:
     ]
 
 
-def _asked(client: Quotes, market: Market, at: datetime, inputs: dict[str, Input]) -> dict[str, Any]:
-    """The inputs that the market's exchange gives."""
-    asking: dict[str, Callable[[], Any]] = {
-        "book": lambda: client.book(market),
-        "day": lambda: client.history(market, since=at - DAY, until=at),
-        "month": lambda: client.history(market, since=at - MONTH, until=at),
-    }
-    found, errors = {}, []
-    for name, ask in asking.items():
-        read_at = clock.now()
-        try:
-            found[name] = ask()
-        except ExchangeError as error:
-            errors.append(error)
-            inputs[name] = Input(read_at=read_at, missing=describe(error, client.wire.secrets))
-        else:
-            inputs[name] = _had(found[name], read_at)
-    if not found:
-        waits = [getattr(error, "retry_after", None) for error in errors]
-        wait = None if None in waits else max(waits)
-        raise NothingGathered(f"{market.exchange_id} gave nothing: {errors[0]}", retry_after=wait) from errors[0]
-    return found
-
-
-def _had(found: Book | Sequence[Price], read_at: datetime) -> Input:
-    if isinstance(found, Book):
-        return Input(read_at=read_at, count=len(found.bids) + len(found.asks), as_of=found.at)
-    return Input(read_at=read_at, count=len(found), as_of=found[-1].at if found else None)
-
-
-def _prices(markets: Sequence[Market], inputs: dict[str, Input]) -> dict[int, Price]:
-    """What these cost: as their exchanges say now, else as it was last seen."""
+def _prices(markets: Sequence[Market], asked: Mapping[str, Fetched]) -> dict[int, Price]:
+    """What these cost: as their exchanges said, else as it was last seen."""
     prices = {
         market.pk: Price(at=market.price_at, price=market.last_price)
         for market in markets
         if market.last_price is not None and market.price_at is not None
     }
-    by_exchange: dict[str, list[Market]] = defaultdict(list)
-    for market in markets:
-        by_exchange[market.exchange_id].append(market)
-    missing = []
-    for exchange, some in sorted(by_exchange.items()):
-        try:
-            prices |= _asked_elsewhere(exchange, some)
-        except ExchangeError as error:
-            missing.append(f"{exchange}: {error}")
-    inputs["elsewhere"] = Input(read_at=clock.now(), count=len(markets), note="; ".join(missing))
+    for one in asked.values():
+        prices |= one.prices
     return prices
 
 
-def _asked_elsewhere(exchange: str, markets: Sequence[Market]) -> dict[int, Price]:
-    if exchange not in QUOTES:
-        return {}
-    with closing(quotes(exchange)) as client:
-        return {market.pk: price for market, price in client.prices(markets)}
+def _elsewhere(at: datetime, count: int, asked: Mapping[str, Fetched]) -> Input:
+    """One input of what all other exchanges said; those that could not be asked are noted."""
+    read_at = max((one.how.read_at for one in asked.values()), default=at)
+    missing = [f"{exchange}: {one.how.missing}" for exchange, one in asked.items() if one.how.missing]
+    return Input(read_at=read_at, count=count, note="; ".join(missing))
 
 
 def _sampled(flows: Sequence[Flow]) -> str:

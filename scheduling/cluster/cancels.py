@@ -9,11 +9,15 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from scheduling import clock, jsontext
+from scheduling import clock, functions, jsontext
 from scheduling.cluster import transitions
 from scheduling.cluster.lists import IDS
 from scheduling.models import reserved
+from scheduling.models.insert import NewJob, insert
 from scheduling.models.job import Job, State
+
+STEPS_CANCELED = "scheduling.workflow_canceled"
+"""The mutation that does so to what a canceled workflow waits for."""
 
 NEXT_EXPIRY = """
 SELECT min(expires_at) FROM scheduling_job WHERE state = 'pending' AND attempt = 0 AND expires_at > %s
@@ -30,7 +34,7 @@ FROM (
     WHERE {which} AND state IN ('pending', 'in_progress') {order} {{row_lock}}
 ) AS found
 WHERE id = found_id AND state IN ('pending', 'in_progress')
-RETURNING id, on_complete, context, key, backfill, waits_for_id, {batch}, reserved, rate_limit, tokens
+RETURNING id, on_complete, context, key, backfill, waits_for_id, {batch}, reserved, rate_limit, tokens, name
 """
 CANCEL = CANCEL_FOUND.format(interrupt="%s", which="id IN ({ids})", order="ORDER BY id", batch="batch_id")
 CANCEL_OF_BATCH = CANCEL_FOUND.format(
@@ -40,7 +44,7 @@ CANCEL_OF_BATCH = CANCEL_FOUND.format(
 EXPIRE = """
 UPDATE scheduling_job SET state = 'canceled', error = 'expired', finished_at = {now}
 WHERE state = 'pending' AND attempt = 0 AND expires_at IS NOT NULL AND expires_at <= {now}
-RETURNING id, on_complete, context, key, backfill, waits_for_id, batch_id, reserved, rate_limit, tokens
+RETURNING id, on_complete, context, key, backfill, waits_for_id, batch_id, reserved, rate_limit, tokens, name
 """
 
 REFUSE = """
@@ -107,6 +111,13 @@ def _cancel(statement: str, params: list[Any]) -> int:
     with transitions.in_transaction(), clock.database().cursor() as cursor:
         cursor.execute(statement, params)
         rows = cursor.fetchall()
-        reserved.give_back((drawn, tokens) for *_, held, drawn, tokens in rows if held)
+        reserved.give_back((drawn, tokens) for *_, held, drawn, tokens, _name in rows if held)
         transitions.ended([(*row[:7], {"type": "canceled"}) for row in rows])
+        _reach_steps([row[0] for row in rows if functions.is_workflow(row[-1])])
     return len(rows)
+
+
+def _reach_steps(workflows: Sequence[int]) -> None:
+    """Have the jobs, batches and workflows canceled that canceled workflows wait for."""
+    texts = [jsontext.dumps({"workflow": workflow}) for workflow in workflows]
+    insert([NewJob(name=STEPS_CANCELED, args=text) for text in texts])

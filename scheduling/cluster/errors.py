@@ -21,6 +21,9 @@ T = TypeVar("T")
 # PostgreSQL: connection lost (08), rolled back for another (40), no room or connection (53), locked for longer
 # than lock_timeout (55P03), shutdown and crash (57P), read only after a failover (25006)
 TRANSIENT_SQLSTATES = ("08", "40", "53", "55P03", "57P", "25006")
+READ_ONLY = "25006"
+# Of a query's: it is read-only by itself, so that is no word of the database's
+OF_A_QUERY = tuple(state for state in TRANSIENT_SQLSTATES if state != READ_ONLY)
 # Of our own guarded statements: those, and time-outs that a database's settings may bring
 OURS_AGAIN = (*TRANSIENT_SQLSTATES, "57014", "25P03")
 TRANSIENT_SQLITE = ("locked", "busy", "disk is full", "disk I/O error")

@@ -7,6 +7,7 @@ matches fewer rows than bodies ran, or anything at all fails, all is rolled back
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import time
@@ -135,7 +136,7 @@ def execute(claims: Sequence[Claim], handed_at: float | None = None) -> None:
             if kind == "mutation":
                 begun = _mutations(left[: _shareable(left)])
             else:
-                begun = driver.run(left[0]) if kind == "workflow" else actions.run(left[: actions.count(left)])
+                begun = driver.run(_workflows(left)) if kind == "workflow" else actions.run(left[: actions.count(left)])
             left = left[begun:] if begun else []
     if slots.mine:
         slots.mine.rest()
@@ -157,6 +158,13 @@ def _shareable(runs: Sequence[Run]) -> int:
     while count < len(runs) and runs[count].function.kind == "mutation" and _is_clean(runs[count]):
         count += 1
     return max(count, min(1, len(runs)))
+
+
+def _workflows(runs: Sequence[Run]) -> Sequence[Run]:
+    """The first runs that are workflows, and may share commits: one that has lost a process is driven by itself."""
+    if runs[0].claim.crashes:
+        return runs[:1]
+    return list(itertools.takewhile(lambda run: run.function.kind == "workflow" and not run.claim.crashes, runs))
 
 
 def _is_clean(run: Run) -> bool:

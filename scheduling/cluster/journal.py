@@ -8,20 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
 from django.db import transaction
+from django.db.models import F
 
 from scheduling import clock, jsontext, statements
+from scheduling.cluster import transitions
 from scheduling.cluster.claims import Claim
 from scheduling.cluster.lists import IDS
 from scheduling.conf import conf
 from scheduling.models.event import Event
 from scheduling.models.insert import NOTIFY
-from scheduling.models.workflow import SETTLED, EntryState, StepKind
+from scheduling.models.workflow import SETTLED, EntryState, JournalEntry, StepKind
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 COLUMNS = {
     "position": "integer",
     "kind": "text",
@@ -38,34 +41,69 @@ COLUMNS = {
     "finished_at": "timestamptz",
 }
 CHANGE = ("state", "result", "error", "attempt", "wake_at", "job_id", "batch_id", "finished_at")
-READ = f"SELECT {', '.join(COLUMNS)} FROM scheduling_journalentry WHERE workflow_id = %s ORDER BY position"  # noqa: S608
+READ = {
+    # one by one by their index: a plan for a list, made while the table was small, may read all of it later
+    "postgresql": f"""
+        SELECT these.id, entry.* FROM unnest(%s::bigint[]) AS these(id) CROSS JOIN LATERAL (
+            SELECT {", ".join(COLUMNS)} FROM scheduling_journalentry WHERE workflow_id = these.id
+            ORDER BY position OFFSET 0
+        ) AS entry""",  # noqa: S608 - text of ours
+    "sqlite": f"""
+        SELECT workflow_id, {", ".join(COLUMNS)} FROM scheduling_journalentry
+        WHERE workflow_id IN (SELECT value FROM json_each(%s)) ORDER BY workflow_id, position""",  # noqa: S608
+}
 WRITE = """
 WITH ours AS (
-    SELECT id FROM scheduling_job WHERE id = %s AND claim = %s AND coalesce(state, '') = 'in_progress' {row_lock}
+    SELECT scheduling_job.id FROM {held} AND coalesce(state, '') = 'in_progress' {row_lock}
 )
 INSERT INTO scheduling_journalentry (workflow_id, {columns})
-SELECT ours.id, {given} FROM ours, {rows} WHERE true
+SELECT {given} FROM {rows} WHERE {workflow} IN (SELECT id FROM ours)
 ON CONFLICT (workflow_id, position) DO UPDATE SET {changes}
 RETURNING position
 """
+SUSPEND = """
+WITH given AS {materialized} ({given})
+UPDATE scheduling_job
+SET state = 'pending', run_at = CASE WHEN woken THEN {now} ELSE its_until END, woken = false, attempt = attempt - 1,
+    crashes = crashes * its_deaths, started_at = NULL, host_id = NULL, process = NULL
+FROM given
+WHERE {by_id} AND claim = its_claim AND coalesce(state, '') = 'in_progress' RETURNING id
+"""
+ROWS = {"workflow_id": "bigint", **COLUMNS}
+HELD = "json_to_recordset(%s::json) AS held(its_id bigint, its_claim integer)"
 DIALECT = {
     "postgresql": {
-        "row_lock": "FOR UPDATE",
-        "given": ", ".join(COLUMNS),
-        "rows": f"json_to_recordset(%s::json) AS row({', '.join(f'{name} {kind}' for name, kind in COLUMNS.items())})",
+        # an array: a plain join may read the whole table
+        "held": f"scheduling_job JOIN {HELD} ON id = its_id AND claim = its_claim WHERE id = ANY (%s)",
+        "row_lock": "FOR UPDATE OF scheduling_job",
+        "given": ", ".join(ROWS),
+        "rows": f"json_to_recordset(%s::json) AS row({', '.join(f'{name} {kind}' for name, kind in ROWS.items())})",
+        "workflow": "workflow_id",
     },
     "sqlite": {
+        "held": """json_each(%s) CROSS JOIN scheduling_job ON scheduling_job.id = value ->> 'its_id'
+            WHERE claim = value ->> 'its_claim'""",
         "row_lock": "",
-        "given": ", ".join(f"value ->> '{name}'" for name in COLUMNS),
+        "given": ", ".join(f"value ->> '{name}'" for name in ROWS),
         "rows": "json_each(%s)",
+        "workflow": "value ->> 'workflow_id'",
     },
 }
-SUSPEND = """
-UPDATE scheduling_job
-SET state = 'pending', run_at = CASE WHEN woken THEN {now} ELSE {until} END, woken = false, attempt = attempt - 1,
-    crashes = 0, started_at = NULL, host_id = NULL, process = NULL
-WHERE id = %s AND claim = %s AND coalesce(state, '') = 'in_progress'
-"""
+SUSPENDED = {
+    "postgresql": {
+        "materialized": "MATERIALIZED",
+        "given": """SELECT * FROM json_to_recordset(%s::json)
+            AS row(its_id bigint, its_claim integer, its_until timestamptz, its_deaths integer)""",
+        "by_id": transitions.BY_ID["postgresql"],
+    },
+    "sqlite": {
+        "materialized": "",
+        "given": """SELECT value ->> 'its_id' AS its_id, value ->> 'its_claim' AS its_claim,
+            value ->> 'its_until' AS its_until, value ->> 'its_deaths' AS its_deaths FROM json_each(%s)""",
+        "by_id": transitions.BY_ID["sqlite"],
+    },
+}
+FORGIVE = "UPDATE scheduling_job SET crashes = 0 WHERE id = %s AND claim = %s AND coalesce(state, '') = 'in_progress'"
 WAKE = """
 UPDATE scheduling_job
 SET woken = (state = 'in_progress'), run_at = CASE WHEN state = 'pending' AND run_at > {now} THEN {now} ELSE run_at END
@@ -109,33 +147,59 @@ class Entry:
         return len(self.args) + len(self.result or "") + len(self.error)
 
 
-def read(workflow: int) -> list[Entry]:
-    """A workflow's journal, by place: one query."""
+def read(workflows: Sequence[int]) -> dict[int, list[Entry]]:
+    """The journals of workflows, by place: one query."""
+    vendor, ids = clock.database().vendor, list(workflows)
+    journals: dict[int, list[Entry]] = {workflow: [] for workflow in workflows}
     with statements.cursor() as cursor:
-        cursor.execute(READ, [workflow])
-        rows = cursor.fetchall()
-    return [_entry(dict(zip(COLUMNS, row, strict=True))) for row in rows]
+        cursor.execute(READ[vendor], [ids if vendor == "postgresql" else jsontext.dumps(ids)])
+        for workflow, *values in cursor.fetchall():
+            journals[workflow].append(_entry(values))
+    return journals
 
 
-def write(claim: Claim, entries: Sequence[Entry]) -> bool:
-    """Write entries, new ones or changed ones; False, and nothing is written, where the claim is no longer ours."""
-    dialect = DIALECT[clock.database().vendor]
+def write(notes: Sequence[tuple[Claim, Sequence[Entry]]]) -> bool:
+    """Write entries of workflows, new ones or changed ones: one statement.
+
+    False where a claim is no longer ours, whose entries are not written: then roll all back.
+    """
+    vendor, claims = clock.database().vendor, [claim for claim, _entries in notes]
     changes = ", ".join(f"{name} = excluded.{name}" for name in CHANGE)
-    text = WRITE.format(columns=", ".join(COLUMNS), changes=changes, **dialect)
+    text = WRITE.format(columns=", ".join(COLUMNS), changes=changes, **DIALECT[vendor])
+    held = jsontext.dumps([{"its_id": claim.id, "its_claim": claim.claim} for claim in claims])
+    ids = [[claim.id for claim in claims]] if vendor == "postgresql" else []
+    entries = [entry for _claim, some in notes for entry in some]
+    rows = jsontext.dumps([_row(claim, entry) for claim, some in notes for entry in some])
     with statements.cursor() as cursor:
-        cursor.execute(text, [claim.id, claim.claim, jsontext.dumps([_row(entry) for entry in entries])])
+        cursor.execute(text, [held, *ids, rows])
         written = len(cursor.fetchall()) == len(entries)
     if written and (taken := [entry.taken for entry in entries if entry.taken]):
         _take(taken)
     return written
 
 
-def suspend(claim: Claim, until: datetime) -> bool:
-    """Give a workflow back until a time, or until it is woken; at once, where it has been meanwhile."""
-    now, params = clock.sql()
+def suspend(those: Sequence[tuple[Claim, datetime, bool]]) -> bool:
+    """Give workflows back until a time each, or until they are woken; at once, where one has been meanwhile.
+
+    Where the third is true, the deaths of its drivers so far no longer count. False where a claim is no longer ours.
+    """
+    (now, params), vendor = clock.sql(), clock.database().vendor
+    given = [_given(*each) for each in those]
     with statements.cursor() as cursor:
-        cursor.execute(SUSPEND.format(now=now, until="%s"), [*params, clock.to_db(until), claim.id, claim.claim])
-        return bool(cursor.rowcount == 1)
+        cursor.execute(SUSPEND.format(now=now, **SUSPENDED[vendor]), [jsontext.dumps(given), *params])
+        return len(cursor.fetchall()) == len(those)
+
+
+def forgive(claim: Claim) -> None:
+    """The workflow gets on: the deaths of its drivers so far no longer count."""
+    with statements.cursor() as cursor:
+        cursor.execute(FORGIVE, [claim.id, claim.claim])
+
+
+def not_counted(workflow: int) -> None:
+    """The attempt of the step that its driver was at is none: its host was stopped."""
+    begun = JournalEntry.objects.filter(workflow=workflow, state=EntryState.STARTED)
+    begun.update(attempt=F("attempt") - 1)
 
 
 def wake(workflows: Iterable[int]) -> int:
@@ -167,14 +231,24 @@ def _take(events: Sequence[int]) -> None:
     Event.objects.filter(pk__in=events).update(delivered_at=clock.now())
 
 
-def _entry(values: dict[str, Any]) -> Entry:
-    for name in ("wake_at", "started_at", "finished_at"):
-        values[name] = clock.from_db(values[name])
-    return Entry(**values)
+def _given(claim: Claim, until: datetime, forgives: bool) -> dict[str, Any]:
+    end = str(clock.to_db(until))
+    return {"its_id": claim.id, "its_claim": claim.claim, "its_until": end, "its_deaths": int(not forgives)}
 
 
-def _row(entry: Entry) -> dict[str, Any]:
-    row = {name: getattr(entry, name) for name in COLUMNS}
+def _entry(values: Sequence[Any]) -> Entry:
+    """An entry from its columns, in their order."""
+    *asked, wake_at, job_id, batch_id, started_at, finished_at = values
+    times = [moment if moment is None else clock.from_db(moment) for moment in (wake_at, started_at, finished_at)]
+    position, kind, name, args, state, result, error, attempt = asked
+    return Entry(
+        position=position, kind=kind, name=name, args=args, state=state, result=result, error=error, attempt=attempt,
+        wake_at=times[0], job_id=job_id, batch_id=batch_id, started_at=times[1] or EPOCH, finished_at=times[2],
+    )  # fmt: skip
+
+
+def _row(claim: Claim, entry: Entry) -> dict[str, Any]:
+    row = {"workflow_id": claim.id} | {name: getattr(entry, name) for name in COLUMNS}
     for name in ("wake_at", "started_at", "finished_at"):
         row[name] = None if row[name] is None else str(clock.to_db(row[name]))
     return row

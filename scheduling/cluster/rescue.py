@@ -17,7 +17,7 @@ from django.db.models import Exists, OuterRef
 
 from scheduling import clock, functions
 from scheduling.clock import Now
-from scheduling.cluster import failpoints, groups, outcomes, process, transitions
+from scheduling.cluster import failpoints, groups, journal, outcomes, process, transitions
 from scheduling.cluster.claims import Claim
 from scheduling.cluster.errors import held, is_transient
 from scheduling.cluster.slots import Ended, Slot, Slots
@@ -79,8 +79,9 @@ def worker(host_id: int, slot: Slot, sent: Iterable[Pair]) -> None:
     left = set(sent) | slot.pairs()
     running = slot.held if slot.running else None
     rows = [row for row in _claims(host_id, [job for job, _claim in left]) if (row.id, row.claim) in left]
-    if slot.ended == Ended.TIMEOUT:
-        _each([row for row in rows if (row.id, row.claim) == running], _time_out)
+    if slot.ended == Ended.TIMEOUT:  # of a workflow it was a step's: its journal knows of which
+        late = [row for row in rows if (row.id, row.claim) == running]
+        _each([row for row in late if functions.get(row.name).kind != "workflow"], _time_out)
     words = process.describe_exit(slot.exit_code)
     if slot.ended == Ended.BLOCKED:
         _each([row for row in rows if (row.id, row.claim) in slot.late()], _time_out)
@@ -156,8 +157,8 @@ def _stop(row: Job) -> None:
     begun = function.kind == "action" and row.started_at is not None
     if begun and outcomes.policy_of(function, row.policy) is None:
         transitions.fail(_claim(row), "host was stopped", Trace(process=row.process), cut_off=True)
-    else:
-        transitions.release(_claim(row), begun=True)
+    elif transitions.release(_claim(row), begun=True) and function.kind == "workflow":
+        journal.not_counted(row.pk)
 
 
 def _claims(host_id: int, jobs: list[int] | None = None) -> list[Job]:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from functools import partial
-
-from scheduling import functions, jsontext, scheduler
+from scheduling import clock, functions, jsontext, scheduler
+from scheduling.cluster import journal
 from scheduling.cluster.claims import Claim
-from scheduling.cluster.driver import Pass, Unwind
 from scheduling.cluster.executor import Run
 from scheduling.cluster.journal import Entry
-from scheduling.exceptions import NonDeterministic, StepFailed
+from scheduling.cluster.passes import Pass
+from scheduling.cluster.unwinding import Unwind
 from scheduling.models import Job
-from scheduling.replay import Step
+from scheduling.replay import WorkflowStep, call
 
 
 class _Frontier(Unwind):
@@ -35,15 +34,15 @@ def replay(workflow: Job | int) -> int:
     """
     job = scheduler.get(workflow if isinstance(workflow, int) else workflow.pk)
     claim = Claim(job.pk, job.name, jsontext.dumps(job.args), job.claim, job.attempt)
-    dry = _Dry(Run(claim), careful=True)
-    step = Step(dry)
+    dry = _Dry(Run(claim), journal.read([job.pk])[job.pk], clock.now(), careful=True)
+    step = WorkflowStep(dry)
     function = functions.get(job.name)
     try:
-        function.store_result(dry.run.call(partial(function.body, step)))
+        function.store_result(call(step))
         step.leaves_none()
     except _Frontier:
         pass
-    except (NonDeterministic, StepFailed):
+    except Exception:
         if step.departed or job.state != "failed":
             raise
     return step.came_to

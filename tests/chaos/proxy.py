@@ -17,6 +17,7 @@ import re
 import socket
 import struct
 import threading
+from contextlib import suppress
 from typing import Self
 
 HOST = "127.0.0.1"
@@ -118,7 +119,8 @@ class Proxy:
         if not self._flows.is_set():
             self._flows.set()
             for one in self._sockets():
-                one.setsockopt(socket.SOL_SOCKET, SO_DETACH_FILTER, 0)
+                with suppress(OSError):  # one that came meanwhile, and was not blocked
+                    one.setsockopt(socket.SOL_SOCKET, SO_DETACH_FILTER, 0)
         if self._listener is None:
             self._listener = await asyncio.start_server(self._serve, HOST, self.port, reuse_port=True, backlog=500)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from scheduling import Call, Retry, batches
@@ -16,6 +18,8 @@ pytestmark = [pytest.mark.processes, pytest.mark.django_db(transaction=True)]
 
 AWORK = "tests.scheduling.awork"
 WITHIN = 60.0  # seconds
+LARGE, LARGE_WITHIN = (100_000, 600.0) if os.environ.get("CHAOS_MINUTES") else (8_000, WITHIN)
+"""Calls of the large batch, and the seconds that they may take: all that a batch may hold, where there is time."""
 
 
 def told():
@@ -87,6 +91,18 @@ def test_told_once_under_kills(cluster):
         (inner,) = Batch.objects.filter(parent=batch)
         assert told().count((batch.pk, "success", counts(1051, 1051))) == 1
         assert told().count((inner.pk, "success", counts(250, 250))) == 1
+
+
+def test_a_large_batch_is_told_of_once_under_ten_kills(cluster):
+    running = cluster(modules=[WORK])
+    batch = batches.run(adds(LARGE), on_complete=work.batch_told)
+    for nth in range(1, 11):
+        left = LARGE - nth * LARGE // 11
+        until(lambda left=left: batches.status(batch).pending <= left, LARGE_WITHIN, running.log)
+        running.kill("pusher" if nth % 4 == 0 else "worker")
+    over(batch, within=LARGE_WITHIN)
+    until(lambda: not Job.objects.unfinished().exists(), WITHIN, running.log)
+    assert told() == [(batch.pk, "success", counts(LARGE, LARGE))]
 
 
 @pytest.mark.parametrize(

@@ -204,7 +204,7 @@ def test_advance_by_nothing_is_a_drain():
 
 def test_each_helper_has_a_fixture_of_its_name(request):
     helpers = [name for name in testing.__all__ if not inspect.isclass(getattr(testing, name))]
-    assert helpers == ["advance", "clock", "cluster", "drain", "random"]
+    assert helpers == ["advance", "clock", "cluster", "drain", "random", "replay"]
     for name in helpers:
         assert callable(request.getfixturevalue(name))
         assert inspect.getmodule(getattr(pytest_fixtures, name)) is pytest_fixtures

@@ -2,9 +2,11 @@
 
 import asyncio
 import time
+from datetime import datetime
 
 from benchmarks.ticks import mark, tick
 from scheduling import Call, Retry, action, mutation, workflow
+from scheduling.replay import WorkflowStep
 
 
 @mutation
@@ -74,20 +76,35 @@ def writes(n: int) -> int:
 
 
 @workflow
-def steps_action(step, count: int) -> None:
+def steps_action(step: WorkflowStep, count: int) -> None:
     """Actions, one after the other."""
     for n in range(count):
         step.run(acts, {"n": n})
 
 
 @workflow
-def steps_mutation(step, count: int) -> None:
+def steps_mutation(step: WorkflowStep, count: int) -> None:
     """Mutations, one after the other."""
     for n in range(count):
         step.run(writes, {"n": n})
 
 
 @workflow
-def steps_parallel(step, count: int) -> None:
+def sleeps(step: WorkflowStep, until: datetime) -> None:
+    """One that sleeps until a moment."""
+    step.sleep_until(until)
+
+
+@workflow
+def resumes(step: WorkflowStep, count: int, times: int) -> None:
+    """So many steps, and then so many short sleeps."""
+    for n in range(count):
+        step.run(writes, {"n": n})
+    for _ in range(times):
+        step.sleep(0.02)
+
+
+@workflow
+def steps_parallel(step: WorkflowStep, count: int) -> None:
     """Actions, all at once."""
     step.gather(*[Call(acts, {"n": n}) for n in range(count)])

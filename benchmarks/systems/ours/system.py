@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import statistics
+import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +113,40 @@ class System(Adapter):
         if job.state != "success" or job.finished_at is None:
             raise RuntimeError(f"the workflow is {job.state}: {job.error}")
         return (job.finished_at - job.created_at).total_seconds()
+
+    def sleepers(self, number: int, seconds: float) -> float:
+        """Start workflows that sleep for so many seconds, and wait until all do; gives when they are to wake."""
+        from scheduling import Call, clock, scheduler
+        from scheduling.models import JournalEntry
+
+        moment = clock.now() + timedelta(seconds=seconds)
+        for begun in range(0, number, CHUNK):
+            some = min(CHUNK, number - begun)
+            scheduler.bulk([Call("benchmarks.sleeps", {"until": moment})] * some)
+        while JournalEntry.objects.filter(kind="sleep").count() < number:
+            time.sleep(0.1)
+        return moment.timestamp()
+
+    def woken(self, moment: float) -> float:
+        """Wait until all that sleep have ended; gives how many seconds after the moment the last one did."""
+        from django.db.models import Max
+
+        from scheduling.models import Job
+
+        mine = Job.objects.filter(name="benchmarks.sleeps")
+        time.sleep(max(0.0, moment - time.time()) + 1)
+        while mine.unfinished().exists():
+            time.sleep(0.2)
+        last: datetime = mine.aggregate(last=Max("finished_at"))["last"]
+        return last.timestamp() - moment
+
+    def resumes(self, steps: int) -> float:
+        """The median of the ms from the end of a short sleep to the next step, after so many steps."""
+        from scheduling import scheduler, workflows
+
+        job = scheduler.wait(workflows.start("benchmarks.resumes", {"count": steps, "times": 20}), 120)
+        begun = [step.started_at for step in workflows.steps(job)[steps:]]
+        return statistics.median((b - a).total_seconds() * 1000 - 20 for a, b in itertools.pairwise(begun))
 
     def fill(self, what: str, number: int) -> None:
         """Put so many rows there by SQL: copies of one that was scheduled. What: see rows.py."""

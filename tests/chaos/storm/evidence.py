@@ -12,6 +12,8 @@ from typing import Any
 
 from tests.chaos import ledger
 from tests.chaos.ledger import Entry
+from tests.chaos.storm import flow_rows
+from tests.chaos.storm.flow_rows import FlowRows
 
 FINAL = ("success", "failed", "canceled", "skipped")
 
@@ -42,6 +44,9 @@ class JobRow:
     host_id: int | None = None
     error: str = ""
     result: Any = None
+    batch_id: int | None = None
+    batch_place: int | None = None
+    cut_off: bool = False
 
     @property
     def ended(self) -> bool:
@@ -108,6 +113,8 @@ class Evidence:
     """The argument n of calls that were rolled back."""
     cancels: dict[int, list[bool]] = field(default_factory=dict)
     """What each cancel of a job answered; an empty list: the answer was lost."""
+    flows: FlowRows = field(default_factory=FlowRows)
+    """Workflows, sagas and batches."""
     faults: list[Fault] = field(default_factory=list)
     began: float = 0.0
     load_ended: float = 0.0
@@ -151,6 +158,7 @@ def gather(file: Path) -> Evidence:
             for cron in Cron.objects.filter(retired_at=None)
         ],
         functions=facts(),
+        flows=flow_rows.gather(),
     )
 
 

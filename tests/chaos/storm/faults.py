@@ -31,6 +31,11 @@ POINTS = (
     "retry.before_commit",
     "rescue.before_commit",
     "tick.before_commit",
+    "journal.before_commit",
+    "saga.went_on",
+    "batch.look",
+    "batch.close",
+    "batch.cancel",
 )
 ROLES = {"worker": 5, "pusher": 2, "monitor": 1, "sentinel": 1, "main": 1}
 LOST = 3  # hosts

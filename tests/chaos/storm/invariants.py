@@ -2,34 +2,22 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from tests.chaos.ledger import Entry
 from tests.chaos.storm.evidence import Evidence, JobRow
+from tests.chaos.storm.finding import Finding, Findings
+from tests.chaos.storm.group_invariants import GROUP_RULES, canceled_with_others
+from tests.chaos.storm.pace import speed_comes_back, the_dead_are_replaced_in_time
+from tests.chaos.storm.workflow_invariants import WORKFLOW_RULES
 
 SAME = 0.002  # seconds: two times of one instant
 NEARLY = 0.05  # seconds: how well the database's clock and ours are known beside each other
 FOR_GOOD = ("Permanent", "given up")
 LONGEST_SILENCE = 35.0  # seconds in which some job must end, whatever goes on
 LONGEST_CALM_SILENCE = 5.0  # seconds, where no fault is on
-
-
-@dataclass(frozen=True)
-class Finding:
-    """Something that must not be."""
-
-    rule: str
-    words: str
-    job: int | None = None
-    at: float | None = None
-
-
-Findings = Iterator[Finding]
 
 
 def nothing_is_lost(e: Evidence) -> Findings:
@@ -61,8 +49,13 @@ def mutations_are_applied_once(e: Evidence) -> Findings:
 def mutations(e: Evidence) -> Iterator[JobRow]:
     """The jobs whose function is a mutation."""
     for row in e.jobs.values():
-        if e.functions[row.name].kind == "mutation" and row.state != "skipped":
+        if is_ours(row) and e.functions[row.name].kind == "mutation" and row.state != "skipped":
             yield row
+
+
+def is_ours(row: JobRow) -> bool:
+    """Whether its function is one of the storm's: others let workflows and sagas go on."""
+    return row.name.startswith("storm.")
 
 
 def ticks_are_accounted_for(e: Evidence) -> Findings:
@@ -97,7 +90,7 @@ def ends_are_told_once(e: Evidence) -> Findings:
             tellers[int(row.args["run_id"])].append(row)
     for row in e.jobs.values():
         told = tellers.pop(row.id, [])
-        due = int(bool(row.on_complete) and row.ended and row.state != "skipped")
+        due = int(row.on_complete == "storm.told" and row.ended and row.state != "skipped")
         if len(told) != due:
             yield Finding(rule, f"it is {row.state}, and its end was told {len(told)} times", row.id)
         elif told and (said := told[0].args["result"]) != _outcome(row, said):
@@ -117,10 +110,11 @@ def attempts_keep_to_their_policy(e: Evidence) -> Findings:
     rule = "attempts not as the policy says"
     for row in e.jobs.values():
         most, crashes = most_attempts(e, row), e.functions[row.name].max_crashes
+        steps = e.functions[row.name].kind == "workflow"  # its lines are those of its steps
         numbers = [past.number for past in e.past.get(row.id, [])]
         if row.state == "failed" and row.attempt < most and not any(word in row.error for word in FOR_GOOD):
             yield Finding(rule, f"it was given up after {row.attempt} of {most} attempts", row.id)
-        begun = {line.attempt for line in e.lines.get(row.id, [])}
+        begun = {line.attempt for line in e.lines.get(row.id, []) if not steps}
         if max([row.attempt, *numbers, *begun]) > most:
             yield Finding(rule, f"attempt {max([row.attempt, *numbers, *begun])}, and {most} is the most", row.id)
         if row.crashes >= crashes:
@@ -219,11 +213,13 @@ def nothing_begins_too_early(e: Evidence) -> Findings:
 
 
 def only_what_was_canceled_is(e: Evidence) -> Findings:
-    """A canceled job was canceled by somebody, had expired, or was scheduled by a canceled one."""
+    """A canceled job was canceled by somebody or with what it was part of, had expired, or is of a canceled one."""
+    others = canceled_with_others(e)
     for row in e.jobs.values():
         parent = e.jobs.get(row.parent_id or 0)
         by_parent = parent is not None and parent.state == "canceled"
-        if row.state == "canceled" and not (row.id in e.cancels or row.error == "expired" or by_parent):
+        by_other = by_parent or row.id in others
+        if row.state == "canceled" and not (row.id in e.cancels or row.error == "expired" or by_other):
             yield Finding("a job was canceled by nobody", "no cancel was asked for", row.id)
 
 
@@ -240,8 +236,10 @@ def cancels_are_told_truly(e: Evidence) -> Findings:
 def results_are_right(e: Evidence) -> Findings:
     """A success has the result that its body gives."""
     for row in e.jobs.values():
-        due = row.args.get("n", row.args.get("context", {}).get("n", 0) if row.name == "storm.told" else 0)
-        if row.state == "success" and row.result != due:
+        if row.state != "success" or not is_ours(row) or e.functions[row.name].kind == "workflow":
+            continue
+        due = row.args.get("n", row.args["context"]["n"] if "context" in row.args else 0)
+        if row.result != due:
             yield Finding("a result is wrong", f"{row.result!r}, not {due!r}", row.id)
 
 
@@ -266,120 +264,6 @@ def work_goes_on(e: Evidence) -> Findings:
             yield Finding("a hang", f"no job ended for {other - one:.1f} s", at=one)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Recovery:
-    """How long the work of a process that was killed lay still."""
-
-    kind: str
-    job: int
-    at: float
-    seconds: float
-    alone: bool
-    """Whether no other fault was near, that might have held it up."""
-
-
-def recoveries(e: Evidence) -> list[Recovery]:
-    """For each body that was under way in a killed process: the time until its attempt was settled, or begun again."""
-    open_lines = _unended(e)
-    found = []
-    for fault in e.faults:
-        near = [
-            other
-            for other in e.faults
-            if other is not fault and other.began < fault.ended + 2 and other.ended > fault.began - 5
-        ]
-        alone = all(other.kind in ("kill worker", "kill pusher", "kill monitor") for other in near)
-        for line in (line for pid in fault.killed for line in open_lines.get(pid, [])):
-            settled = _settled(e, line)
-            if line.moment < fault.began and settled is not None and settled > fault.began:
-                found.append(
-                    Recovery(kind=fault.kind, job=line.job, at=fault.began, seconds=settled - fault.began, alone=alone)
-                )
-    return found
-
-
-def _unended(e: Evidence) -> dict[int, list[Entry]]:
-    """By process: the begins of bodies that have no end."""
-    ended = {(line.job, line.claim, line.pid) for line in e.all_lines() if line.phase != "begin"}
-    found = defaultdict(list)
-    for line in e.all_lines():
-        if line.phase == "begin" and (line.job, line.claim, line.pid) not in ended:
-            found[line.pid].append(line)
-    return found
-
-
-def _settled(e: Evidence, line: Entry) -> float | None:
-    """When what became of an attempt was written, or when the job was begun again."""
-    row = e.jobs.get(line.job)
-    times = [other.moment for other in e.lines[line.job] if other.moment > line.moment and other.claim > line.claim]
-    times += [past.finished_at for past in e.past.get(line.job, []) if past.finished_at > line.moment]
-    if row and row.finished_at:
-        times.append(row.finished_at)
-    return min(times, default=None)
-
-
-def the_dead_are_replaced_in_time(e: Evidence, process: float = 2.0, host: float = 30.0) -> Findings:
-    """The jobs of a dead process go on within 2 s, those of a dead host within 30 s."""
-    for recovery in recoveries(e):
-        limit = process if recovery.kind == "kill worker" and recovery.alone else host
-        if recovery.seconds > limit:
-            words = f"{recovery.kind}: its work went on after {recovery.seconds:.1f} s, and {limit:g} s is the most"
-            yield Finding("recovery took too long", words, recovery.job, recovery.at)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Speed:
-    """How many jobs ended in a second, after a fault and of those that were due then."""
-
-    fault: str
-    at: float
-    ended: float
-    due: float
-    waiting: Counter[str]
-    """What was due in that time and had not ended at its end, by function."""
-
-    @property
-    def share(self) -> float:
-        return self.ended / self.due
-
-
-SETTLES_AFTER = 5.0  # seconds after a fault
-LEAST_WINDOW = 2.0
-
-
-def speeds(e: Evidence) -> list[Speed]:
-    """The speed from 5 s after each fault until the next one, beside that of the load."""
-    jobs = [row for row in e.jobs.values() if row.state != "skipped"]
-    ends = sorted(row.finished_at for row in jobs if row.finished_at is not None)
-    due = sorted(row.run_at for row in jobs)
-    found = []
-    faults = sorted(e.faults, key=lambda fault: fault.began)
-    for n, fault in enumerate(faults):
-        following = faults[n + 1].began if n + 1 < len(faults) else e.load_ended
-        start = max(other.ended for other in faults if other.began <= fault.began) + SETTLES_AFTER
-        if following - start >= LEAST_WINDOW:
-            asked, done = (bisect_left(times, following) - bisect_left(times, start) for times in (due, ends))
-            seconds = following - start
-            late = [row.name for row in jobs if start <= row.run_at < following <= (row.finished_at or following)]
-            found.append(
-                Speed(
-                    fault=fault.kind,
-                    at=start,
-                    ended=done / seconds,
-                    due=max(asked, 1) / seconds,
-                    waiting=Counter(late),
-                )
-            )
-    return found
-
-
-def speed_comes_back(e: Evidence, least: float = 0.5) -> Findings:
-    """5 s after a fault as much is done as is due (95% on a machine of one's own; looser on a shared one)."""
-    measured = sorted(speeds(e), key=lambda speed: speed.share)
-    if measured and (median := measured[len(measured) // 2].share) < least:
-        yield Finding("speed does not come back", f"half of the faults leave less than {median:.0%} of it after 5 s")
-
-
 RULES: tuple[Callable[[Evidence], Iterable[Finding]], ...] = (
     nothing_is_lost,
     mutations_are_applied_once,
@@ -398,6 +282,8 @@ RULES: tuple[Callable[[Evidence], Iterable[Finding]], ...] = (
     work_goes_on,
     the_dead_are_replaced_in_time,
     speed_comes_back,
+    *WORKFLOW_RULES,
+    *GROUP_RULES,
 )
 
 

@@ -16,6 +16,7 @@ from scheduling import Call, clock, scheduler
 from scheduling.cluster.every import Every
 from scheduling.models import Job
 from tests.chaos.storm import functions as fn
+from tests.chaos.storm.flows import Flows
 
 TURN = 0.1  # seconds
 LOOK = 1.0  # seconds between two looks at how much is left to do
@@ -61,6 +62,7 @@ class Load(threading.Thread):
     def __init__(self, seed: int, rate: float, *, only: tuple[Any, ...] = ()) -> None:
         super().__init__(name="load", daemon=True)
         self.luck, self.rate = random.Random(f"{seed} load"), rate
+        self.flows = None if only else Flows(seed, rate)
         plain = {each: weight for each, weight in PLAIN.items() if not only or each in only}
         choices = plain | ({} if only else MORE)
         self.choices, self.weights = list(choices), list(choices.values())
@@ -70,7 +72,7 @@ class Load(threading.Thread):
         self.surprises: list[str] = []
         self.outages = 0
         self.calm = threading.Event()
-        """Neither floods nor poison while it is set: what is done can be held against what is due then."""
+        """Neither floods, poison nor flows while it is set: what is done can be held against what is due then."""
         self._recent: deque[int] = deque(maxlen=200)
         self._over = threading.Event()
         self._n = 0
@@ -82,12 +84,19 @@ class Load(threading.Thread):
         while not self._over.is_set():
             if not self._is_behind():
                 self._turn(round(self.rate * TURN))
+                self._begin_flows()
+            self.steer()
             following = max(following + TURN, time.monotonic())
             self._over.wait(following - time.monotonic())
         connection.close()
 
+    def steer(self) -> None:
+        """What workflows, sagas and batches need from outside to end."""
+        for step in self.flows.steer() if self.flows else ():
+            self._try(step)
+
     def stop(self) -> None:
-        """Schedule nothing more."""
+        """Schedule nothing more; who waits for what has been begun goes on steering."""
         self._over.set()
         self.join()
 
@@ -107,6 +116,10 @@ class Load(threading.Thread):
         steps = [lambda: self._keep([job.id for job in scheduler.bulk(calls)])]
         steps += [self._MORE[each](self) for each in chosen if each in MORE]
         for step in steps:
+            self._try(step)
+
+    def _begin_flows(self) -> None:
+        for step in self.flows.turn(TURN) if self.flows and not self.calm.is_set() else ():
             self._try(step)
 
     def _try(self, step: Callable[[], None]) -> None:

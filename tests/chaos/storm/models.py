@@ -13,3 +13,13 @@ class Mark(models.Model):
 
     class Meta:
         app_label = "storm"
+
+
+class StepMark(models.Model):
+    """One row for each time that the writes of a workflow's mutation step were committed."""
+
+    workflow = models.BigIntegerField()
+    place = models.IntegerField()
+
+    class Meta:
+        app_label = "storm"

@@ -7,17 +7,22 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
 from tests.chaos.storm.evidence import Evidence
-from tests.chaos.storm.invariants import Finding, Recovery, speeds
+from tests.chaos.storm.finding import Finding
+from tests.chaos.storm.pace import Recovery, speeds
 
 MOST_HISTORIES = 5
 AS_BEFORE = 0.95  # of the speed
+MOST_CALLS = 30  # of a batch that are shown
 AROUND = 6.0  # seconds of faults that are shown around a finding
 ROLES = ("kill worker", "kill pusher", "kill monitor", "kill sentinel", "kill main", "lose host")
 
 
 def history(e: Evidence, finding: Finding, logs: dict[str, str]) -> str:
-    """All that is known of the job that broke a rule."""
-    lines = [f"{finding.rule}: {finding.words}" + (f" (job {finding.job})" if finding.job else "")]
+    """All that is known of the job, saga or batch that broke a rule."""
+    names = {"job": finding.job, "saga": finding.saga, "batch": finding.batch}
+    named = ", ".join(f"{name} {id}" for name, id in names.items() if id)
+    lines = [f"{finding.rule}: {finding.words}" + (f" ({named})" if named else "")]
+    lines += _rows_of_flow(e, finding)
     row = e.jobs.get(finding.job or 0)
     times = [finding.at] if finding.at is not None else []
     if row:
@@ -40,6 +45,24 @@ def history(e: Evidence, finding: Finding, logs: dict[str, str]) -> str:
         if times and fault.began < max(times) + AROUND and fault.ended > min(times) - AROUND
     ][:30]
     return "\n".join(lines)
+
+
+def _rows_of_flow(e: Evidence, finding: Finding) -> Iterable[str]:
+    """The journal of a workflow; a saga with its steps; a batch; and the jobs of the last two."""
+    for entry in e.flows.journals.get(finding.job or 0, []):
+        yield "  journal " + json.dumps(_since(e, vars(entry)), default=str)[:600]
+    jobs: list[int | None] = []
+    if saga := e.flows.sagas.get(finding.saga or 0):
+        yield "  saga    " + json.dumps(_since(e, vars(saga) | {"steps": None}), default=str)[:1500]
+        for step in saga.steps:
+            yield "  step    " + json.dumps(_since(e, vars(step)), default=str)[:600]
+            jobs += [step.job_id, step.undo_job_id]
+    if batch := e.flows.batches.get(finding.batch or 0):
+        yield "  batch   " + json.dumps(_since(e, vars(batch)), default=str)[:3000]
+        jobs += [row.id for row in e.jobs.values() if row.batch_id == batch.id][:MOST_CALLS]
+    for id in jobs:
+        if row := e.jobs.get(id or 0):
+            yield "  its job " + json.dumps(_since(e, vars(row)), default=str)[:600]
 
 
 def _since(e: Evidence, values: dict) -> dict:
@@ -92,7 +115,24 @@ def summary(e: Evidence, found: Sequence[Recovery]) -> str:
         f"  jobs    {len(e.jobs)}: " + ", ".join(f"{count} {state}" for state, count in states.most_common()),
         f"  faults  {len(e.faults)}: " + ", ".join(f"{count} {kind}" for kind, count in kinds.most_common()),
     ]
-    return "\n".join([*lines, *_speed(e), recoveries(found)])
+    return "\n".join([*lines, *_flows(e), *_speed(e), recoveries(found)])
+
+
+def _flows(e: Evidence) -> Iterable[str]:
+    """What became of workflows, sagas and batches."""
+    kinds = {
+        "workflows": [row.state for row in e.jobs.values() if e.functions[row.name].kind == "workflow"],
+        "sagas": [saga.state for saga in e.flows.sagas.values()],
+        "batches": [batch.state for batch in e.flows.batches.values()],
+    }
+    for name, states in kinds.items():
+        if states:
+            counted = ", ".join(f"{count} {state}" for state, count in Counter(states).most_common())
+            yield f"  {len(states)} {name}: {counted}"
+    steps = Counter(entry.state for journal in e.flows.journals.values() for entry in journal if entry.kind != "begin")
+    if steps:
+        counted = ", ".join(f"{count} {state}" for state, count in steps.most_common())
+        yield f"  {steps.total()} steps of workflows: {counted}"
 
 
 def _speed(e: Evidence) -> Iterable[str]:

@@ -14,11 +14,11 @@ from scheduling.cluster import failpoints
 from scheduling.cluster.main import SENTINEL_DIED
 from tests.chaos.points import Points
 from tests.chaos.server import Server
-from tests.chaos.storm import faults, invariants, place, report
+from tests.chaos.storm import faults, invariants, pace, place, report
 from tests.chaos.storm.evidence import Evidence, gather
 from tests.chaos.storm.faults import Faults, Target
+from tests.chaos.storm.finding import Finding
 from tests.chaos.storm.hosts import Host, of_session
-from tests.chaos.storm.invariants import Finding
 from tests.chaos.storm.outages import OUTAGES
 from tests.chaos.storm.place import Place
 
@@ -114,15 +114,22 @@ class Storm:
         least, at = self._due(Job), time.monotonic()
         while least and time.monotonic() < at + STANDS_STILL:
             time.sleep(0.2)
+            self.load.steer()
             if (due := self._due(Job)) < least:
                 least, at = due, time.monotonic()
 
     def _due(self, jobs: type) -> int:
-        """How many jobs run, or are to run soon: what waits longer was asked to."""
+        """How many jobs run, or are to run soon (what waits longer was asked to), and what of many steps is open."""
         from scheduling import clock
+        from scheduling.models import Batch, Saga
 
         soon = clock.now() + timedelta(minutes=5)
-        return jobs.objects.unfinished().filter(run_at__lte=soon).count()
+        left = jobs.objects.unfinished()
+        waiting = left.filter(run_at__gt=soon, name="storm.journey")
+        sagas = Saga.objects.filter(state__in=["running", "undoing"])
+        return left.filter(run_at__lte=soon).count() + sum(
+            rows.count() for rows in (waiting, sagas, Batch.objects.open())
+        )
 
     def _tell(self) -> None:
         """A line of progress now and then, by the ledger: it is there whatever the database does."""
@@ -141,6 +148,11 @@ class Storm:
         found = gather(self.folder / "ledger")
         found.acknowledged, found.ghosts, found.cancels = self.load.acknowledged, self.load.ghosts, self.load.cancels
         found.faults = self.faults
+        if flows := self.load.flows:
+            found.acknowledged = found.acknowledged | flows.workflows
+            found.cancels = found.cancels | flows.cancels["workflow"]
+            found.flows.acknowledged_sagas, found.flows.acknowledged_batches = flows.sagas, flows.batches
+            found.flows.saga_cancels, found.flows.batch_cancels = flows.cancels["saga"], flows.cancels["batch"]
         found.began, found.load_ended = self.began, self.load_ended
         return found
 
@@ -230,7 +242,7 @@ def run(plan: Plan, there: Place, folder: Path) -> int:
         storm.stop()
     found = storm.findings + invariants.judge(evidence)
     print(f"{plan.db}, seed {plan.seed}, {storm.load_ended - storm.began:.0f} s of load", flush=True)
-    print(report.summary(evidence, invariants.recoveries(evidence)), flush=True)
+    print(report.summary(evidence, pace.recoveries(evidence)), flush=True)
     if found:
         print(report.findings(evidence, found, storm.logs()), flush=True)
     print(f"{plan.db}: {'FAILED' if found else 'every rule held'}, seed {plan.seed}", flush=True)

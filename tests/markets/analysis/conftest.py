@@ -10,12 +10,28 @@ from typing import Any
 
 import pytest
 
+from markets.analysis.functions import analyse_market
+from markets.analysis.gathering import Fetched, Input
 from markets.exchanges import QUOTES
 from markets.models import Exchange, Market, WhaleTrade
+from scheduling import scheduler, testing
 from scheduling.clock import now
+from scheduling.models import Job
 from tests.markets.analysis.quoted import Quoted, a_book
 
 _numbers = count(1)
+
+
+def analysed(market: Market, *, seconds: float = 0, **bounds: Any) -> Job:
+    """The analysis of a market, as it is so many seconds after it was scheduled."""
+    job = scheduler.now(analyse_market, {"market_id": market.pk} | bounds)
+    testing.advance(seconds)
+    return scheduler.get(job.pk)
+
+
+def fetched() -> dict[str, Fetched]:
+    """What fetches gave, as far as a book goes."""
+    return {"book": Fetched(how=Input(read_at=now()), book=a_book(now()))}
 
 
 @pytest.fixture

@@ -7,13 +7,12 @@ from decimal import Decimal
 
 import pytest
 
-from markets.analysis.functions import analyse_market
-from markets.exceptions import NothingGathered
 from markets.exchanges import QUOTES
 from markets.exchanges.opinion.quotes import OpinionQuotes
 from markets.models import Market, Report
 from markets.sync import sync_exchange
 from scheduling import testing
+from tests.markets.analysis.conftest import analysed
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -30,7 +29,8 @@ def exchange(following, monkeypatch):
 
 def test_every_input_of_a_market_is_there(exchange):
     for market in Market.objects.open().filter(kind="binary").order_by("closes_at")[:8]:
-        assert analyse_market(market.pk)["missing"] == []
+        job = analysed(market, seconds=6)  # so many for each token
+        assert (job.state, job.result["missing"]) == ("success", [])
     oldest = max(Report.objects.all(), key=lambda report: report.inputs["month"]["count"])
     assert oldest.inputs["month"]["count"] >= oldest.inputs["day"]["count"] > 12
     assert oldest.inputs["book"]["count"] > 1
@@ -43,6 +43,15 @@ def test_every_input_of_a_market_is_there(exchange):
 def test_of_a_token_that_the_exchange_does_not_know_there_is_no_report(exchange):
     market = Market.objects.open().filter(kind="binary").first()
     Market.objects.filter(pk=market.pk).update(yes_token="1" * 70)
-    with pytest.raises(NothingGathered):
-        analyse_market(market.pk)
+    job = analysed(market, seconds=60)
+    assert job.state == "failed" and "opinion gave nothing" in job.error
     assert not Report.objects.exists()
+
+
+def test_an_exchange_that_fails_for_a_while_costs_nothing_but_time(exchange):
+    exchange.fault("down")
+    market = Market.objects.open().filter(kind="binary").first()
+    assert analysed(market, seconds=3).state == "pending"
+    exchange.clear()
+    testing.advance(120)
+    assert Report.objects.get().market == market
