@@ -395,6 +395,7 @@ def test_the_button_cancels_with_all_its_steps_and_says_when_it_was_too_late(ope
 def test_a_cancel_from_the_page_of_its_job_reaches_its_steps_too(operator):
     made = started(flows.gathers)
     operator.press(reverse("admin:scheduling_job_verb", args=[made.pk, "cancel"]))
+    testing.drain()
     assert set(Job.objects.filter(name="flows.count").values_list("state", flat=True)) == {"canceled"}
 
 
