@@ -13,12 +13,11 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from scheduling import scheduler, workflows
+from scheduling import scheduler
 from scheduling.admin import display
 from scheduling.admin.base import MOST_AT_ONCE, NumberedAdmin, VerbsAdmin, counted
 from scheduling.admin.filters import ByBatch, ByCron, ByFunction, ByHost, ByPeriod
 from scheduling.admin.job_page import page
-from scheduling.admin.workflow_links import is_workflow
 from scheduling.conf import conf
 from scheduling.exceptions import NotFinished, SchedulingError
 from scheduling.models import Job
@@ -99,7 +98,7 @@ class JobAdmin(VerbsAdmin, NumberedAdmin):
 
     def _cancel(self, request: HttpRequest, job: Job) -> bool:
         with transaction.atomic(using=conf().database):
-            canceled = workflows.cancel(job) if is_workflow(job) else scheduler.cancel(job)
+            canceled = scheduler.cancel(job)
             if canceled:
                 self.log_change(request, job, "Canceled.")
         return canceled

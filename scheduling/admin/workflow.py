@@ -20,7 +20,7 @@ from scheduling.admin.base import MOST_AT_ONCE, NumberedAdmin, VerbsAdmin, count
 from scheduling.admin.job import LARGE, TAIL
 from scheduling.admin.workflow_form import FromStepForm
 from scheduling.admin.workflow_links import link
-from scheduling.admin.workflow_list import ByWorkflow, WorkflowList, with_last_entry
+from scheduling.admin.workflow_list import ByState, ByWorkflow, WorkflowList, with_last_entry
 from scheduling.admin.workflow_page import page, waits_for, why
 from scheduling.conf import conf
 from scheduling.exceptions import NotFinished, SchedulingError
@@ -35,7 +35,7 @@ class WorkflowAdmin(VerbsAdmin, NumberedAdmin):
 
     change_form_template = "admin/scheduling/workflow/page.html"
     list_display = ("number", "state_badge", "what", "waits", "came_to", "created", "finished")
-    list_filter = ("state", ByWorkflow)
+    list_filter = (ByState, ByWorkflow)
     search_help_text = "An id, or the exact name of a workflow."
     actions = ("cancel", "restart")
     verbs = {"cancel": "Cancel", "restart": "Run again", "restart_from": "Run again from…"}

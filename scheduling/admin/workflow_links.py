@@ -8,7 +8,6 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from scheduling import functions
-from scheduling.exceptions import NotFound
 from scheduling.models import Batch, Job, JournalEntry
 
 WOKEN = "scheduling.workflow_woken"
@@ -17,10 +16,9 @@ WOKEN = "scheduling.workflow_woken"
 
 def is_workflow(job: Job) -> bool:
     """Whether a job is a workflow; where its function is not known here, whether it has a journal."""
-    try:
-        return functions.get(job.name).kind == "workflow"
-    except NotFound:
-        return JournalEntry.objects.filter(workflow=job.pk).exists()
+    if job.name in functions.names():
+        return functions.is_workflow(job.name)
+    return JournalEntry.objects.filter(workflow=job.pk).exists()
 
 
 def names() -> list[str]:

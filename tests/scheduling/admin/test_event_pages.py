@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from django.urls import reverse
 
-from scheduling import Call, clock, scheduler, testing, workflows
+from scheduling import Call, clock, events, mutation, on_event, scheduler, testing, workflows
 from scheduling.models import Event, EventDelivery, Job
 from tests.scheduling.admin import flows
 from tests.scheduling.admin.functions import HOSTILE, fine
@@ -38,7 +38,7 @@ def sent(name="market.resolved", **more):
 
 
 def deliver(event, function, state="started", **more):
-    return EventDelivery.objects.create(event=event, binding=f"{event.name} {function}", state=state, **more)
+    return EventDelivery.objects.create(event=event, binding=f"{event.name}>{function}", state=state, **more)
 
 
 def test_the_list_counts_what_each_has_started(viewer):
@@ -119,6 +119,26 @@ def test_the_page_of_one_says_all_of_it(viewer):
     ):
         assert words in text, words
     assert "b7c1" not in text
+
+
+def test_what_real_events_have_started_is_shown(viewer, registry):
+    @on_event("shelf.empty")
+    @mutation(name="event_pages.order")
+    def order(data: int) -> int:
+        return data
+
+    fits, odd = events.send("shelf.empty", 7, id="shelf-7"), events.send("shelf.empty", "no number")
+    made = workflows.start(flows.listens)
+    testing.drain()
+    to_it = events.send("approved", "yes", workflow=made)
+    testing.drain()
+    text = viewer.look(LIST)
+    assert "1 started" in row_of(text, fits) and "1 refused" in row_of(text, odd)
+    assert "not taken yet" not in row_of(text, to_it) and "taken" in row_of(text, to_it)
+    job = Job.objects.get(name="event_pages.order")
+    text = viewer.look(page_of(fits))
+    assert '<td class="name">event_pages.order</td>' in text and f">#{job.pk}</a>" in text and "shelf-7" in text
+    assert "data" in viewer.look(page_of(odd)) and "badge-failed" in viewer.look(page_of(odd))
 
 
 def test_one_that_nothing_listens_to_and_one_that_is_not_handed_on(viewer):
