@@ -33,8 +33,8 @@ PAGES = {
     "workflows": [
         "workflows.py",
         "workflows.py @workflow workflows.*",
-        "replay.py",
-        "replay.py WorkflowStep",
+        "steps.py",
+        "steps.py WorkflowStep",
         "testing/replaying.py testing.replay",
     ],
     "events": [
@@ -58,7 +58,7 @@ SHOWN_AS = {
 }  # callers make none of these
 TITLES = {
     "bindings.py": "What is bound to events",
-    "replay.py": "Steps",
+    "steps.py": "Steps",
     "calls.py": "Options of a call",
     "keys.py": "Keys",
     "pytest_fixtures.py": "Fixtures of pytest",

@@ -10,7 +10,7 @@ class SchedulingConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from scheduling import checks, delivery, functions, replay, saga, workflows  # noqa: F401 - these register what they need
+        from scheduling import checks, delivery, functions, saga, steps, workflows  # noqa: F401 - these register what they need
 
         functions.discover()
         post_migrate.connect(_sync, sender=self)

@@ -7,7 +7,7 @@
         step.sleep(60)
         return step.run(store, {"market": market, "news": news, "book": book})
 
-A workflow is a job: it is scheduled, listed, canceled and told of like any other. See scheduling.replay for its steps.
+A workflow is a job: it is scheduled, listed, canceled and told of like any other. See scheduling.steps.
 """
 
 from __future__ import annotations

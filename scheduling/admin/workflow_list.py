@@ -76,8 +76,8 @@ class ByState(admin.SimpleListFilter):
         if not state:
             return queryset
         if clock.database().vendor == "sqlite" and bounded_count(Job.objects.filter(state=state)) > MOST:
-            queryset = queryset.alias(its_state=Coalesce("state", Value("")))
-            return queryset.filter(its_state=state)
+            rows: QuerySet[Any] = queryset.alias(its_state=Coalesce("state", Value(""))).filter(its_state=state)
+            return rows
         return queryset.filter(state=state)
 
 

@@ -215,7 +215,7 @@ def wake(workflows: Iterable[int]) -> int:
 
 def begins(claim: Claim, version: int, now: datetime) -> Entry:
     """The first entry of a workflow."""
-    result = jsontext.dumps({"version": version})
+    result = jsontext.dumps({"version": version, "seed": claim.id})
     return Entry(
         position=0,
         kind=StepKind.BEGIN,

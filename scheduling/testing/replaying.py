@@ -10,7 +10,8 @@ from scheduling.cluster.journal import Entry
 from scheduling.cluster.passes import Pass
 from scheduling.cluster.unwinding import Unwind
 from scheduling.models import Job
-from scheduling.replay import WorkflowStep, call
+from scheduling.replay import call
+from scheduling.steps import WorkflowStep
 
 
 class _Frontier(Unwind):

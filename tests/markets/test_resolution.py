@@ -101,6 +101,13 @@ def test_an_analysed_market_is_told_of_too_and_its_exchange_says_when(watched):
     assert event.given_id.endswith(moment.isoformat())
 
 
+def test_all_of_a_page_that_are_of_interest_are_told_of(watched):
+    write(*(row(number) for number in range(1, 6)))
+    Report.objects.create(market=Market.objects.get(external_id="4"), figures={}, inputs={})
+    write(*(resolved(number) for number in range(1, 6)))
+    assert [event.data["external_id"] for event in Event.objects.order_by("pk")] == ["1", "4"]
+
+
 def test_one_that_is_new_or_closes_or_is_of_no_interest_is_not(watched):
     write(resolved(2), resolved(3), row(1, status="closed"))
     write(row(2), row(3), row(1))
@@ -154,10 +161,23 @@ def test_it_is_closed_whole(watched):
 def test_statistics_are_computed_once_for_many(watched):
     write(*(row(number) for number in range(1, 9)))
     Market.objects.update(watched=True)
-    write(*(resolved(number) for number in range(1, 9)))
-    testing.advance(60)
+    for number in range(1, 9):
+        write(resolved(number), seconds=7)
+        testing.drain()
+    assert not MarketStats.objects.exists(), "another one came within 10 seconds, each time"
+    testing.advance(10)
+    assert MarketStats.objects.get(exchange="opinion").active_markets == 0
     assert Resolution.objects.count() == 8
     assert Job.objects.filter(name="markets.compute_stats").count() == 1
+
+
+def test_statistics_do_not_wait_for_more_than_a_minute(watched):
+    write(*(row(number) for number in range(1, 13)))
+    Market.objects.update(watched=True)
+    for number in range(1, 13):
+        write(resolved(number), seconds=0)
+        testing.advance(7)
+    assert Job.objects.filter(name="markets.compute_stats", state="success").count() == 1
 
 
 def test_the_same_event_twice_does_it_once(watched):

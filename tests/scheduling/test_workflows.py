@@ -647,3 +647,18 @@ def test_explain_says_what_a_workflow_waits_for(did):
     assert said[2].startswith("Step 3: it waits for the end of job ")
     assert said[3].startswith("Step 4: it waits for the end of batch ")
     assert said[4].startswith("Step 5: it waits for the event approved for ever (events.send(")
+
+
+def test_a_restart_that_keeps_steps_keeps_their_dice(drain):
+    @workflow(name="wf.keeps_dice")
+    def keeps_dice(step) -> list:
+        first = step.run(say, {"word": str(workflows.uuid4())})
+        return [first, step.run(say, {"word": str(workflows.uuid4())})]
+
+    made = workflows.start(keeps_dice)
+    drain()
+    again, anew = workflows.restart(made, from_step=2), workflows.restart(made)
+    drain()
+    results = [scheduler.get(each.pk).result for each in (made, again, anew)]
+    assert results[0] == results[1]
+    assert results[0][0] != results[2][0]

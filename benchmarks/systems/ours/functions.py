@@ -6,7 +6,7 @@ from datetime import datetime
 
 from benchmarks.ticks import mark, tick
 from scheduling import Call, Retry, action, mutation, workflow
-from scheduling.replay import WorkflowStep
+from scheduling.steps import WorkflowStep
 
 
 @mutation
