@@ -18,6 +18,7 @@ from scheduling.admin import display
 from scheduling.admin.base import MOST_AT_ONCE, NumberedAdmin, VerbsAdmin, counted
 from scheduling.admin.filters import ByBatch, ByCron, ByFunction, ByHost, ByPeriod
 from scheduling.admin.job_page import page
+from scheduling.admin.workflow_words import due
 from scheduling.conf import conf
 from scheduling.exceptions import NotFinished, SchedulingError
 from scheduling.models import Job
@@ -139,7 +140,7 @@ class JobAdmin(VerbsAdmin, NumberedAdmin):
 
     @admin.display(description="Due")
     def due(self, job: Any) -> SafeString | str:
-        return display.moment(job.run_at, job.looked_at)
+        return due(job, job.looked_at)
 
     @admin.display(description="Started")
     def started(self, job: Any) -> SafeString | str:

@@ -5,20 +5,25 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from scheduling import functions, lanes, pauses
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from scheduling import functions, lanes, pauses, waiting
 from scheduling.admin import display, pausing
 from scheduling.admin.workflow_links import is_workflow, link, step_of
+from scheduling.admin.workflow_words import due, waits_for
 from scheduling.backoff import Retry
 from scheduling.cluster.outcomes import policy_of
 from scheduling.exceptions import NotFound
-from scheduling.models import Attempt, Job, Pause, State
+from scheduling.models import Attempt, Job, State
 
 MOST = 50  # attempts, and retries, that are shown
 INFRASTRUCTURE = "It is run again by itself after a deadlock or a dead worker, which are no attempts."
 
 
 def page(job: Job, now: datetime) -> dict[str, Any]:
-    """The context of the template job/page.html, in three queries, and one where it is pending or has a parent."""
+    """The context of the template job/page.html, in three queries, and one each where it is pending, has a parent, and
+    is a workflow that waits."""
     return {
         "job": job,
         "now": now,
@@ -26,15 +31,15 @@ def page(job: Job, now: datetime) -> dict[str, Any]:
         "progress": display.progress(job),
         "took": display.duration(display.took(job, now)),
         "times": {
-            "due": display.moment(job.run_at, now),
+            "due": due(job, now),
             "scheduled_for": display.moment(job.scheduled_for, now),
             "created": display.moment(job.created_at, now),
             "started": display.moment(job.started_at, now),
             "finished": display.moment(job.finished_at, now),
             "expires": display.moment(job.expires_at, now),
         },
-        "status": status(job, now),
-        "pauses": [pausing.sentence(pause, now) for pause in _pauses(job)],
+        "status": _of_workflow(job, now) or status(job, now),
+        "pauses": pauses_of(job, now),
         "policy": policy(job),
         "workflow": link(job.pk, "its steps") if is_workflow(job) else "",
         "step_of": step_of(job),
@@ -93,9 +98,18 @@ def retry_words(retry: Retry | None) -> str:
     )
 
 
-def _pauses(job: Job) -> list[Pause]:
+def pauses_of(job: Job, now: datetime) -> list[SafeString]:
     """What keeps a pending job from beginning until somebody resumes it."""
-    return list(pauses.of(job.name, lanes.pool_name(job.pool))) if job.state == State.PENDING else []
+    if job.state != State.PENDING:
+        return []
+    return [pausing.sentence(pause, now) for pause in pauses.of(job.name, lanes.pool_name(job.pool))]
+
+
+def _of_workflow(job: Job, now: datetime) -> SafeString | str:
+    """What a workflow waits for, in a sentence; "" for another job, and where it waits for nothing."""
+    step = waiting.open_step(job) if job.state == State.PENDING else None
+    waits = waits_for(job, step, now)
+    return format_html("It waits for {}.", waits) if waits else ""
 
 
 def _attempts(job: Job) -> list[Attempt]:

@@ -21,7 +21,8 @@ from scheduling.admin.job import LARGE, TAIL
 from scheduling.admin.workflow_form import FromStepForm
 from scheduling.admin.workflow_links import link
 from scheduling.admin.workflow_list import ByState, ByWorkflow, WorkflowList, with_last_entry
-from scheduling.admin.workflow_page import page, waits_for, why
+from scheduling.admin.workflow_page import page
+from scheduling.admin.workflow_words import waits_for, why
 from scheduling.conf import conf
 from scheduling.exceptions import NotFinished, SchedulingError
 from scheduling.models import Job, JournalEntry, State, Workflow

@@ -12,12 +12,12 @@ from django.utils.safestring import SafeString
 
 from scheduling import jsontext
 from scheduling.admin import display, steps
-from scheduling.admin.job_page import status
+from scheduling.admin.job_page import pauses_of, status
 from scheduling.admin.steps import Line, Steps
 from scheduling.admin.timeline import timeline
 from scheduling.admin.workflow_links import link, step_of, step_url
-from scheduling.models import EntryState, Event, Job, State, StepKind
-from scheduling.models.workflow import SETTLED
+from scheduling.admin.workflow_words import waits_for, why
+from scheduling.models import Event, Job, State
 from scheduling.redaction import redact
 
 MOST_EVENTS, MOST_AGAIN = 20, 20
@@ -35,6 +35,7 @@ def page(request: HttpRequest, workflow: Any) -> dict[str, Any]:
         "workflow": workflow,
         "badge": display.badge(workflow.state),
         "sentence": sentence(workflow, shown.newest, now),
+        "pauses": pauses_of(workflow, now),
         "steps": shown,
         "timeline": drawn,
         "journal": [_entry(line, chosen, now) for line in shown.lines],
@@ -63,31 +64,6 @@ def sentence(workflow: Job, entry: Any, now: datetime) -> SafeString | str:
         return format_html('<span class="error-line">{}</span>', why(workflow.error))
     waits = waits_for(workflow, entry, now)
     return format_html("It waits for {}.", waits) if waits else status(workflow, now)
-
-
-def why(error: str) -> str:
-    """The last line of a workflow's error; where a step failed, it names that."""
-    return display.last_line(error).removeprefix("scheduling.exceptions.")
-
-
-def waits_for(workflow: Job, entry: Any, now: datetime) -> SafeString | str:
-    """What a workflow waits for: a time, an event, a batch, a job, another workflow; "" where it runs or is to run."""
-    if workflow.is_final or entry is None or entry.state in SETTLED or entry.state == EntryState.STARTED:
-        return ""
-    until = _until(entry.wake_at, now) if entry.wake_at else ""
-    if entry.state == EntryState.RETRYING:
-        return format_html("the next attempt of {}, {}", entry.name, until)
-    if entry.kind == StepKind.SLEEP:
-        return format_html("the end of its sleep, {}", until)
-    if entry.kind == StepKind.EVENT:
-        return format_html("the event {}{}{}", entry.name, ", at most until " if until else "", until)
-    words = {StepKind.GATHER: "of the batch", StepKind.WORKFLOW: f"of {entry.name}", StepKind.RUN: f"of {entry.name}"}
-    url, number = steps.page_of(entry), entry.batch_id or entry.job_id
-    return format_html('the end {} <a href="{}">#{}</a>', words[StepKind(entry.kind)], url, number) if url else ""
-
-
-def _until(moment: datetime, now: datetime) -> SafeString:
-    return format_html("{} ({})", display.clock_time(moment), display.ago(moment, now))
 
 
 def _entry(line: Line, chosen: Any, now: datetime) -> dict[str, Any]:

@@ -373,6 +373,19 @@ def test_one_whose_function_is_gone_has_its_page_and_is_not_run_again(operator, 
     assert Job.objects.filter(name="flows.three").count() == 1
 
 
+def test_a_workflows_job_says_what_it_waits_for_and_is_due_when_it_is_woken(viewer):
+    made = started(flows.listens)
+    text = viewer.look(job_page(made.pk))
+    assert "It waits for the event approved." in text and "<dt>Due</dt><dd>when it is woken</dd>" in text
+    assert "9999" not in text and "9999" not in viewer.look(reverse("admin:scheduling_job_changelist"))
+
+
+def test_a_pause_is_shown_on_its_page(viewer):
+    made = started(flows.listens)
+    scheduler.pause("flows.listens", "the desk is closed")
+    assert "the desk is closed" in viewer.look(page_of(made))
+
+
 def test_a_job_that_is_none_has_no_such_page(viewer):
     assert viewer.get(page_of(scheduler.now(fine))).status_code == 302
 
