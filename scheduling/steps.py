@@ -71,13 +71,15 @@ class WorkflowStep:
         can say how far it came.
         """
         function = functions.get(fn)
-        text = _bounded(function.name, function.store(args))
+        text = self._recorded(args) or _bounded(function.name, function.store(args))
         entry = self._take(StepKind.RUN, name or function.name, text)
+        if entry.is_settled:
+            return self._answer(entry)
         policy = self._policy(function, retry)
-        if not entry.is_settled and (entry.job_id or run_after or run_at or not _is_plain(function)):
+        if entry.job_id or run_after or run_at or not _is_plain(function):
             given = {"run_after": run_after, "run_at": run_at} if run_after or run_at else {}
             self._by_job(entry, Call(function, args, retry=policy or False, **given))
-        elif not entry.is_settled:
+        else:
             self._here(entry, function, policy)
         return self._answer(entry)
 
@@ -158,6 +160,16 @@ class WorkflowStep:
         return self._broken is not None
 
     # What they are made of
+
+    def _recorded(self, args: Mapping[str, Any] | None) -> str | None:
+        """The arguments of the next step as they are recorded, where these are the same: they need no check again."""
+        entry = self._pass.entries.get(self._position + 1)
+        if entry is None or not entry.is_settled:
+            return None
+        try:
+            return entry.args if jsontext.dumps(dict(args or {})) == entry.args else None
+        except (TypeError, ValueError):  # what a model or a time would be made into is known to the function alone
+            return None
 
     def _take(self, kind: StepKind, name: str, args: str) -> Entry:
         """The entry at the next place: as it is recorded, or a new one."""

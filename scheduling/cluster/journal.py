@@ -239,11 +239,11 @@ def _given(claim: Claim, until: datetime, forgives: bool) -> dict[str, Any]:
 def _entry(values: Sequence[Any]) -> Entry:
     """An entry from its columns, in their order."""
     *asked, wake_at, job_id, batch_id, started_at, finished_at = values
-    times = [moment if moment is None else clock.from_db(moment) for moment in (wake_at, started_at, finished_at)]
     position, kind, name, args, state, result, error, attempt = asked
     return Entry(
         position=position, kind=kind, name=name, args=args, state=state, result=result, error=error, attempt=attempt,
-        wake_at=times[0], job_id=job_id, batch_id=batch_id, started_at=times[1] or EPOCH, finished_at=times[2],
+        wake_at=clock.from_db(wake_at), job_id=job_id, batch_id=batch_id,
+        started_at=clock.from_db(started_at) or EPOCH, finished_at=clock.from_db(finished_at),
     )  # fmt: skip
 
 
