@@ -14,7 +14,7 @@ from scheduling.bindings import bound_to
 from scheduling.exceptions import AlreadyExists, InvalidOption, NotFound, ScheduleLimitExceeded
 from scheduling.models import Event, EventDelivery, EventGroup, Job
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 TOLD: list = []
 
@@ -128,6 +128,7 @@ def test_data_that_is_no_json_or_too_large_is_refused():
     assert Event.objects.count() == 0
 
 
+@pytest.mark.django_db(transaction=True)
 def test_only_one_of_two_at_once_with_an_id_is_taken(transactional_db):
     def send(_n):
         try:
