@@ -14,7 +14,8 @@ from benchmarks.remote import Remote
 
 SLEEPERS = 10_000
 FALLING_ASLEEP = 25.0  # seconds from the start to the moment
-IDLE = 5.0
+SETTLE = 4.0
+IDLE = 10.0
 
 
 def measure(system: Remote, scale: float) -> list[Row]:
@@ -25,6 +26,7 @@ def measure(system: Remote, scale: float) -> list[Row]:
     try:
         system.call("workflow", "mutation", 10)
         moment = system.call("sleepers", number, FALLING_ASLEEP)
+        time.sleep(SETTLE)
         processes = family(system.call("pids"))
         cpu = cpu_seconds(processes)
         time.sleep(IDLE)
