@@ -21,6 +21,7 @@ HEADINGS = {
     "p99_ms": "p99, ms",
     "worst_ms": "worst, ms",
     "ms_each": "ms a job",
+    "ms": "ms a resume",
     "cpu_percent": "% of a core",
     "queries_per_second": "queries a second",
     "pss_mb": "MB in all (PSS)",
