@@ -70,8 +70,8 @@ def _delivered(binding: Binding, sent: Event) -> EventDelivery | None:
     try:
         if not binding.wants(sent.data):
             return None
-        delivery.key = _match_key(binding, sent.data) if binding.cancel_on else binding.key(sent.data)
         priority, key = binding.priority_of(sent.data), binding.key(sent.data)
+        delivery.key = _match_key(binding, sent.data) if binding.cancel_on else key
     except Exception as error:
         logger.exception("event.refused event=%s binding=%s: its where, key or priority raised", sent.pk, binding.name)
         delivery.note = redact(f"{type(error).__name__}: {error}")

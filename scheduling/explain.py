@@ -50,7 +50,7 @@ def _too_early(job: Job, facts: Facts) -> Iterator[str]:
     if job.run_at <= facts.now:
         return
     due = when(job.run_at, facts.now)
-    if (step := waiting.open_step(job)) is not None:
+    if functions.is_workflow(job.name) and (step := waiting.open_step(job)) is not None:
         yield waiting.words(step, facts.now)
     elif job.reserved and job.rate_limit is not None:
         yield f"It waits for its token of rate limit {_limit(job)}, reserved for {due}."

@@ -7,7 +7,6 @@ time, for random numbers and for ids by workflows.now(), .random() and .uuid4().
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -32,8 +31,6 @@ from scheduling.models import FINAL, Job, State
 from scheduling.models.event import Event
 from scheduling.models.workflow import EntryState, StepKind
 
-logger = logging.getLogger("scheduling")
-
 MOST_BYTES = 1 << 20  # of one step's arguments; its result is bounded as those of all functions
 
 
@@ -44,15 +41,14 @@ class WorkflowStep:
         self._pass = this
         self._position = 0
         self._asked = 0
-        self._last: datetime = this.now()
         self._broken: Exception | None = None
         begin = this.entries.get(0)
         if begin is None:
             claim = this.run.claim
-            begin = journal.begins(claim, _version(this.run.function), this.now())
+            begin = journal.begins(claim, this.run.function.version, this.now())
             this.note(begin)
-        self._begin = begin
-        self._last = begin.finished_at or begin.started_at
+        self._begun: dict[str, int] = jsontext.loads(begin.result)
+        self._last: datetime = begin.finished_at or begin.started_at
 
     def run(
         self,
@@ -146,8 +142,7 @@ class WorkflowStep:
 
     def version(self) -> int:
         """The version of the workflow when this run of it began: new code may go the old way for old runs."""
-        version: int = jsontext.loads(self._begin.result)["version"]
-        return version
+        return self._begun["version"]
 
     @property
     def came_to(self) -> int:
@@ -326,7 +321,7 @@ class WorkflowStep:
     def seed(self) -> str:
         """Another one each time, and the same on each replay; also where a restart has kept the steps before."""
         self._asked += 1
-        return f"{jsontext.loads(self._begin.result)['seed']}:{self._position}:{self._asked}"
+        return f"{self._begun['seed']}:{self._position}:{self._asked}"
 
 
 @mutation(
@@ -368,7 +363,3 @@ def _bounded(name: str, text: str) -> str:
             "keep the data in a model and pass its id"
         )
     return text
-
-
-def _version(function: Function) -> int:
-    return function.version

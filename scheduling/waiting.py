@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from scheduling import functions
 from scheduling.models import EntryState, Job, JournalEntry, StepKind
 from scheduling.models.workflow import SETTLED
 from scheduling.words import count, last_line, when
 
 
 def open_step(job: Job) -> JournalEntry | None:
-    """The step at which a workflow is; None for another job, and where it is at none."""
-    if not functions.is_workflow(job.name):
-        return None
+    """The step at which a workflow is; None where it is at none."""
     return JournalEntry.objects.filter(workflow=job).exclude(state__in=SETTLED).order_by("-position").first()
 
 

@@ -20,7 +20,7 @@ from typing import Any, overload
 from django.db import transaction
 from django.db.models import Q
 
-from scheduling import batches, clock, functions, scheduler
+from scheduling import batches, clock, functions, scheduler, waiting
 from scheduling import options as checked
 from scheduling.backoff import Retry
 from scheduling.cluster import cancels, retention
@@ -132,8 +132,7 @@ def status(wf: Job | int) -> WorkflowStatus:
     """How far a workflow is. NotFound for an unknown id."""
     job = _get(wf)
     journal = JournalEntry.objects.filter(workflow=job)
-    open = journal.exclude(state__in=[EntryState.SUCCESS, EntryState.FAILED, EntryState.UNKNOWN]).order_by("-position")
-    entry = open.first() if job.state not in FINAL else None
+    entry = waiting.open_step(job) if job.state not in FINAL else None
     return WorkflowStatus(
         state=job.state,
         waits_for=f"{entry.kind} {entry.name}" if entry else "",

@@ -7,16 +7,14 @@ the workflow's row while its claim is that driver's.
 
 from __future__ import annotations
 
-import logging
-import os
 import time
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from scheduling import clock
-from scheduling.cluster import journal, transitions
-from scheduling.cluster.errors import first_line, insist
+from scheduling.cluster import journal
+from scheduling.cluster.errors import insist
 from scheduling.cluster.journal import Entry
 from scheduling.cluster.lastly import Group
 from scheduling.cluster.passes import Pass
@@ -25,8 +23,6 @@ from scheduling.exceptions import JobCanceled
 
 if TYPE_CHECKING:
     from scheduling.cluster.executor import Run
-
-logger = logging.getLogger("scheduling")
 
 MOST_TOGETHER = 50  # passes whose journals are read at once
 
@@ -93,7 +89,4 @@ def _released(one: Run, anew: Anew) -> None:
     """The database failed it: it is driven again after a short wait."""
     if not clock.database().in_atomic_block:
         clock.database().close_if_unusable_or_obsolete()
-    releases = one.claim.crashes + 1
-    wait = timedelta(seconds=min(0.05 * 2.0 ** min(releases, 20), 30.0))
-    if insist(lambda: transitions.release(one.claim, wait=wait)):
-        logger.info("job.released job=%s pid=%s: %s", one.claim.id, os.getpid(), first_line(anew.__cause__ or anew))
+    one.released(anew.__cause__ or anew, one.claim.crashes + 1)

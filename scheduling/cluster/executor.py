@@ -113,6 +113,23 @@ class Run:
         trace = self.trace()
         insist(lambda: transitions.drop(self.claim, trace))
 
+    def released(self, error: BaseException, releases: int) -> None:
+        """The database failed it: it runs again after a short wait, longer after each of `releases` so far."""
+        wait = timedelta(seconds=min(0.05 * 2.0 ** min(releases, 20), LONGEST_RELEASE_WAIT))
+        if insist(lambda: transitions.release(self.claim, wait=wait)):
+            logger.info("job.released job=%s: %s", self.claim.id, first_line(error))
+
+    def run_hooks(self) -> None:
+        """Run what bodies left to be done after the commit, once, each by itself."""
+        hooks, self.hooks = self.hooks, []
+        for hook in hooks:
+            try:
+                hook()
+            except BaseException:  # SystemExit too: it would take the hooks after it along
+                logger.exception(
+                    "job.hook_failed job=%s: an on_commit hook raised; what was committed stays", self.claim.id
+                )
+
     def broken(self, error: BaseException) -> None:
         """We ourselves failed at it: the job is failed with our error, as it must not stay claimed by nobody."""
         logger.error("job.broken job=%s", self.claim.id, exc_info=error)
@@ -197,7 +214,7 @@ def _mutations(runs: Sequence[Run]) -> int:
         if failpoints.on:
             failpoints.hit("finish.after_commit")
         for run in begun:
-            _run_hooks(run)
+            run.run_hooks()
     return len(begun)
 
 
@@ -253,16 +270,4 @@ def _again(runs: Sequence[Run], error: BaseException) -> None:
     if not clock.database().in_atomic_block:  # as it is in a test's transaction, which closing would end
         clock.database().close_if_unusable_or_obsolete()
     for run in runs:
-        claim = run.claim
-        releases = claim.claim - claim.attempt  # so far
-        wait = timedelta(seconds=min(0.05 * 2.0 ** min(releases, 20), LONGEST_RELEASE_WAIT))
-        if insist(lambda claim=claim, wait=wait: transitions.release(claim, wait=wait)):  # type: ignore[misc]
-            logger.info("job.released job=%s: %s", claim.id, first_line(error))
-
-
-def _run_hooks(run: Run) -> None:
-    for hook in run.hooks:
-        try:
-            hook()
-        except BaseException:  # SystemExit too: it would take the hooks after it along
-            logger.exception("job.hook_failed job=%s: an on_commit hook raised; the job stays as it is", run.claim.id)
+        run.released(error, run.claim.claim - run.claim.attempt)

@@ -89,6 +89,12 @@ DIALECT = {
         "workflow": "value ->> 'workflow_id'",
     },
 }
+WRITES = {
+    vendor: WRITE.format(
+        columns=", ".join(COLUMNS), changes=", ".join(f"{name} = excluded.{name}" for name in CHANGE), **parts
+    )
+    for vendor, parts in DIALECT.items()
+}
 SUSPENDED = {
     "postgresql": {
         "materialized": "MATERIALIZED",
@@ -164,14 +170,12 @@ def write(notes: Sequence[tuple[Claim, Sequence[Entry]]]) -> bool:
     False where a claim is no longer ours, whose entries are not written: then roll all back.
     """
     vendor, claims = clock.database().vendor, [claim for claim, _entries in notes]
-    changes = ", ".join(f"{name} = excluded.{name}" for name in CHANGE)
-    text = WRITE.format(columns=", ".join(COLUMNS), changes=changes, **DIALECT[vendor])
     held = jsontext.dumps([{"its_id": claim.id, "its_claim": claim.claim} for claim in claims])
     ids = [[claim.id for claim in claims]] if vendor == "postgresql" else []
     entries = [entry for _claim, some in notes for entry in some]
     rows = jsontext.dumps([_row(claim, entry) for claim, some in notes for entry in some])
     with statements.cursor() as cursor:
-        cursor.execute(text, [held, *ids, rows])
+        cursor.execute(WRITES[vendor], [held, *ids, rows])
         written = len(cursor.fetchall()) == len(entries)
     if written and (taken := [entry.taken for entry in entries if entry.taken]):
         _take(taken)

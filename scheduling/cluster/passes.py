@@ -229,9 +229,8 @@ class Pass:
 
     def _write(self, last: Callable[[], bool] | None = None) -> None:
         """Commit what is noted; where that fails, all that was in the transaction is rolled back."""
-        if self._atomic is None:
-            self._let_others_go()
         if self._atomic is None:  # nothing but our own: it may be written again where the answer was lost
+            self._let_others_go()
             if not insist(lambda: in_one(partial(self._written, last))):
                 raise self.leave(Lost())
         else:
@@ -246,9 +245,8 @@ class Pass:
                 raise
         self._noted, self._owed, self._link = {}, False, None
         self._crashes = 0 if self._got_on else self._crashes
-        hooks, self._hooks = self._hooks, []
-        for hook in hooks:
-            _ran(hook, self.run)
+        self.run.hooks, self._hooks = self._hooks, []
+        self.run.run_hooks()
 
     def _written(self, last: Callable[[], bool] | None = None) -> bool:
         ours = not self._noted or journal.write([(self.run.claim, list(self._noted.values()))])
@@ -321,10 +319,3 @@ class Pass:
         if self._noted and not insist(lambda: in_one(self._written)):
             return self.leave(Lost())
         return self.leave(why)
-
-
-def _ran(hook: Callable[[], Any], run: Run) -> None:
-    try:
-        hook()
-    except BaseException:  # SystemExit too: it would take the hooks after it along
-        logger.exception("job.hook_failed job=%s: an on_commit hook raised; the step stays as it is", run.claim.id)

@@ -27,6 +27,7 @@ def alone():
     yield
     functions._registry.clear()
     functions._registry.update(known)
+    long.bindings.clear()
 
 
 def listen(event: str, *, name: str = "ev.listens", **options):
@@ -316,75 +317,60 @@ def long(step, data: object) -> None:
 
 def test_singleton_skips_while_one_runs(drain, clock):
     on_event("asked", singleton={"mode": "skip", "key": "who"})(long)
-    try:
-        for who in ("ann", "ann", "bob"):
-            events.send("asked", {"who": who})
-            testing.advance(1)
-        assert [job.args["data"]["who"] for job in jobs("ev.long")] == ["ann", "bob"]
-        testing.advance(100)
-        events.send("asked", {"who": "ann"})
+    for who in ("ann", "ann", "bob"):
+        events.send("asked", {"who": who})
         testing.advance(1)
-        assert jobs("ev.long").count() == 3
-    finally:
-        long.bindings.clear()
+    assert [job.args["data"]["who"] for job in jobs("ev.long")] == ["ann", "bob"]
+    testing.advance(100)
+    events.send("asked", {"who": "ann"})
+    testing.advance(1)
+    assert jobs("ev.long").count() == 3
 
 
 def test_singleton_cancels_the_one_that_runs(drain, clock):
     on_event("asked", singleton="cancel")(long)
-    try:
-        for n in range(3):
-            events.send("asked", n)
-            testing.advance(1)
-        assert [job.state for job in jobs("ev.long")] == ["canceled", "canceled", "pending"]
-        testing.advance(100)
-        assert [job.state for job in jobs("ev.long")] == ["canceled", "canceled", "success"]
-    finally:
-        long.bindings.clear()
+    for n in range(3):
+        events.send("asked", n)
+        testing.advance(1)
+    assert [job.state for job in jobs("ev.long")] == ["canceled", "canceled", "pending"]
+    testing.advance(100)
+    assert [job.state for job in jobs("ev.long")] == ["canceled", "canceled", "success"]
 
 
 def test_cancel_on_cancels_what_matches(drain, clock):
     on_event("opened", cancel_on={"event": "withdrawn", "match": "order.id"})(long)
-    try:
-        for order in (1, 2):
-            events.send("opened", {"order": {"id": order}})
-        testing.advance(1)
-        events.send("withdrawn", {"order": {"id": 2}})
-        events.send("withdrawn", {"order": {"id": 3}})
-        testing.advance(1)
-        assert [job.state for job in jobs("ev.long")] == ["pending", "canceled"]
-    finally:
-        long.bindings.clear()
+    for order in (1, 2):
+        events.send("opened", {"order": {"id": order}})
+    testing.advance(1)
+    events.send("withdrawn", {"order": {"id": 2}})
+    events.send("withdrawn", {"order": {"id": 3}})
+    testing.advance(1)
+    assert [job.state for job in jobs("ev.long")] == ["pending", "canceled"]
 
 
 def test_cancel_on_by_a_function_of_both(drain, clock):
     canceler = {"event": "fell", "where": lambda old, new: new["to"] < old["from"]}
     on_event("opened", cancel_on=[canceler, "stopped"])(long)
-    try:
-        for price in (10, 20):
-            events.send("opened", {"from": price})
-        testing.advance(1)
-        events.send("fell", {"to": 15})
-        testing.advance(1)
-        assert [job.state for job in jobs("ev.long")] == ["pending", "canceled"]
-        events.send("stopped")
-        testing.advance(1)
-        assert [job.state for job in jobs("ev.long")] == ["canceled", "canceled"]
-    finally:
-        long.bindings.clear()
+    for price in (10, 20):
+        events.send("opened", {"from": price})
+    testing.advance(1)
+    events.send("fell", {"to": 15})
+    testing.advance(1)
+    assert [job.state for job in jobs("ev.long")] == ["pending", "canceled"]
+    events.send("stopped")
+    testing.advance(1)
+    assert [job.state for job in jobs("ev.long")] == ["canceled", "canceled"]
 
 
 def test_what_was_canceled_before_it_began_does_not_begin(drain, clock):
     on_event("opened", cancel_on={"event": "withdrawn", "match": "id"})(long)
-    try:
-        events.send("opened", {"id": 1})
-        (late,) = Job.objects.filter(name="scheduling.event_sent")
-        scheduler.reschedule(late, times.now() + timedelta(seconds=5))
-        events.send("withdrawn", {"id": 1})
-        testing.advance(6)
-        assert jobs("ev.long").count() == 0
-        assert became() == ["skipped"]
-    finally:
-        long.bindings.clear()
+    events.send("opened", {"id": 1})
+    (late,) = Job.objects.filter(name="scheduling.event_sent")
+    scheduler.reschedule(late, times.now() + timedelta(seconds=5))
+    events.send("withdrawn", {"id": 1})
+    testing.advance(6)
+    assert jobs("ev.long").count() == 0
+    assert became() == ["skipped"]
 
 
 # What is wrong at start
