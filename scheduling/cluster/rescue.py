@@ -95,9 +95,12 @@ def _time_out(row: Job) -> None:
 
 
 def orphans(host_id: int, slots: Slots, in_flight: set[Pair]) -> None:
-    """Give back the claims of a host that no living worker has, and that are on the way to none."""
+    """Give back the claims of a host that no worker has, and that are on the way to none.
+
+    What a worker had that has died since the dead ones were settled is theirs, see worker(): it alone knows what ran.
+    """
     claims = _claims(host_id)  # read before the slots: what is claimed later is not looked at
-    held = {pair for slot in slots.live() for pair in slot.pairs()} | in_flight
+    held = {pair for slot in slots.taken() for pair in slot.pairs()} | in_flight
     _settle([row for row in claims if (row.id, row.claim) not in held], "nobody had it any more", running=set())
 
 

@@ -279,6 +279,10 @@ class Slots:
         """The slots of living workers."""
         return [slot for slot in self._slots if slot.status == Status.LIVE]
 
+    def taken(self) -> list[Slot]:
+        """The slots of living workers, and of dead ones that nobody has settled yet."""
+        return [slot for slot in self._slots if slot.status != Status.FREE]
+
     def dead(self) -> list[Slot]:
         """The slots of dead workers that nobody has settled yet."""
         return [slot for slot in self._slots if slot.status == Status.DEAD]

@@ -168,6 +168,19 @@ def test_one_row_that_cannot_be_settled_stops_no_other(own):
     assert (state(bad), state(good)) == (State.FAILED, State.FAILED)
 
 
+def test_what_a_worker_had_that_has_just_died_is_left_to_who_settles_it(own):
+    claim, slots = claimed(own, work.add, args={"a": 1}), Slots(1)
+    slot = slots.take()
+    slot.receive(1, [(claim.id, claim.claim)])
+    slot.hold(claim.id, claim.claim)
+    slot.run(None)
+    slot.die(-9)
+    rescue.orphans(own.pk, slots, set())
+    assert state(claim) == State.IN_PROGRESS
+    rescue.worker(own.pk, slot, [])
+    assert (state(claim), Job.objects.get(pk=claim.id).crashes) == (State.PENDING, 1)
+
+
 @pytest.mark.skipif("connection.vendor != 'postgresql'", reason="SQLite locks no rows")
 def test_a_locked_row_is_passed_over_and_found_again(own):
     locked, free = claimed(own), claimed(own)
