@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 COMPACT = (",", ":")
+_scan = json.JSONDecoder().scan_once  # type: ignore[attr-defined]  # no looks for space: they take longer than most
 _plain = json.JSONEncoder(allow_nan=False, separators=COMPACT)  # made once: that costs more than most values do
 
 
@@ -19,7 +20,13 @@ def dumps(value: Any, **options: Any) -> str:
 
 def loads(text: str | None) -> Any:
     """The value of stored text; None for none."""
-    return None if text is None else json.loads(text)
+    if text is None:
+        return None
+    try:
+        value, end = _scan(text, 0)
+    except StopIteration:  # space before it, or no JSON: to be told in words
+        end = -1
+    return value if end == len(text) else json.loads(text)
 
 
 def lenient(text: str | None) -> Any:

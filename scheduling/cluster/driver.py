@@ -13,9 +13,9 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from scheduling import clock
-from scheduling.cluster import journal
+from scheduling.cluster import recall
 from scheduling.cluster.errors import insist
-from scheduling.cluster.journal import Entry
+from scheduling.cluster.journal import Journal
 from scheduling.cluster.lastly import Group
 from scheduling.cluster.passes import Pass
 from scheduling.cluster.unwinding import Anew, Lost
@@ -35,54 +35,58 @@ def run(runs: Sequence[Run]) -> int:
     some, group = runs[:MOST_TOGETHER], Group()
     journals, now = {}, None
     if len(some) > 1:
-        journals = insist(lambda: journal.read([one.claim.id for one in some]))
+        journals = insist(lambda: recall.read([one.claim.id for one in some]))
         now = insist(clock.now)
-    began, begun = time.monotonic(), 0
+    began, left = time.monotonic(), {}
     for one in some:
         if group.is_due or not one.hold():
             break
-        begun += 1
         moment = None if now is None else now + timedelta(seconds=time.monotonic() - began)
-        _drive(one, group if len(some) > 1 else None, journals.get(one.claim.id), moment)
+        left[one] = _drive(one, group if len(some) > 1 else None, journals.get(one.claim.id), moment)
     group.write()
     for one in group.failed:
         fresh = type(one)(one.claim)
         if not fresh.hold():
             break
-        _drive(fresh)
-    return begun
+        left[one] = _drive(fresh)
+    recall.keep({one.claim.id: journal for one, journal in left.items() if journal})
+    return len(left)
 
 
 def _drive(
-    one: Run, group: Group | None = None, entries: Sequence[Entry] | None = None, now: datetime | None = None
-) -> None:
-    """Drive a workflow until it waits or has ended; `entries` and `now` are its journal and the time, if just read."""
+    one: Run, group: Group | None = None, journal: Journal | None = None, now: datetime | None = None
+) -> Journal | None:
+    """Drive a workflow until it waits or has ended; `journal` and `now` are as they were just read.
+
+    Gives the journal as the pass has left it, where it waits.
+    """
     from scheduling.replay import drive  # the language that bodies are written in stands above
 
     careful = False
     try:
         while True:
             one.began = time.monotonic()
-            if entries is None:
-                entries = insist(lambda: journal.read([one.claim.id]))[one.claim.id]
-            this = Pass(one, entries, now or insist(clock.now), careful=careful, group=group)
+            if journal is None:
+                journal = insist(lambda: recall.read([one.claim.id]))[one.claim.id]
+            this = Pass(one, journal, now or insist(clock.now), careful=careful, group=group)
             try:
                 drive(this)
-                return
+                return journal if this.left else None
             except Anew as anew:
                 if anew.transient:
                     _released(one, anew)
-                    return
+                    return None
                 if careful:
                     one.failed(anew.__cause__ or anew)
-                    return
-                careful, entries, now = True, None, None
+                    return None
+                careful, journal, now = True, None, None
             finally:
                 this.abandon()
     except (Lost, JobCanceled):
         one.dropped("interrupted, or taken over")
     except BaseException as error:
         one.broken(error)
+    return None
 
 
 def _released(one: Run, anew: Anew) -> None:

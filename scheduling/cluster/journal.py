@@ -1,4 +1,4 @@
-"""The journal of a workflow, read once when it is resumed, and written by whoever holds the workflow's claim.
+"""The journal of a workflow, read when it is resumed, and written by whoever holds the workflow's claim.
 
 Each write locks the workflow's row while its claim is ours, in the transaction of what it tells of: so a driver that
 was taken for dead, or whose workflow was canceled, writes nothing more, and neither does a step of its.
@@ -6,7 +6,7 @@ was taken for dead, or whose workflow was canceled, writes nothing more, and nei
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -44,13 +44,14 @@ CHANGE = ("state", "result", "error", "attempt", "wake_at", "job_id", "batch_id"
 READ = {
     # one by one by their index: a plan for a list, made while the table was small, may read all of it later
     "postgresql": f"""
-        SELECT these.id, entry.* FROM unnest(%s::bigint[]) AS these(id) CROSS JOIN LATERAL (
-            SELECT {", ".join(COLUMNS)} FROM scheduling_journalentry WHERE workflow_id = these.id
+        SELECT these.id, entry.* FROM unnest(%s::bigint[], %s::integer[]) AS these(id, since) CROSS JOIN LATERAL (
+            SELECT {", ".join(COLUMNS)} FROM scheduling_journalentry WHERE workflow_id = these.id AND position >= since
             ORDER BY position OFFSET 0
         ) AS entry""",  # noqa: S608 - text of ours
     "sqlite": f"""
-        SELECT workflow_id, {", ".join(COLUMNS)} FROM scheduling_journalentry
-        WHERE workflow_id IN (SELECT value FROM json_each(%s)) ORDER BY workflow_id, position""",  # noqa: S608
+        SELECT workflow_id, {", ".join(COLUMNS)} FROM json_each(%s) AS these
+        CROSS JOIN scheduling_journalentry ON workflow_id = value ->> 0 AND position >= value ->> 1
+        ORDER BY these.id, position""",  # noqa: S608
 }
 WRITE = """
 WITH ours AS (
@@ -136,6 +137,8 @@ class Entry:
     finished_at: datetime | None = None
     taken: int | None = field(default=None, compare=False)
     """The event that it takes; it is marked as taken with the write."""
+    counted: int = field(default=0, compare=False)
+    """Its size, as it is counted in its journal's."""
 
     @property
     def is_settled(self) -> bool:
@@ -153,15 +156,37 @@ class Entry:
         return len(self.args) + len(self.result or "") + len(self.error)
 
 
-def read(workflows: Sequence[int]) -> dict[int, list[Entry]]:
-    """The journals of workflows, by place: one query."""
-    vendor, ids = clock.database().vendor, list(workflows)
-    journals: dict[int, list[Entry]] = {workflow: [] for workflow in workflows}
+@dataclass
+class Journal:
+    """What is known of a workflow: its steps in their order, by place, and the bytes that they take."""
+
+    entries: dict[int, Entry] = field(default_factory=dict)
+    size: int = 0
+
+    def learn(self, entries: Iterable[Entry]) -> None:
+        """Take over what was read: all from a place on."""
+        for entry in entries:
+            if entry.position in self.entries:
+                self.size -= self.entries[entry.position].counted
+            self.note(entry)
+
+    def note(self, entry: Entry) -> None:
+        """An entry is new, or has changed."""
+        self.entries[entry.position] = entry
+        self.size += entry.size - entry.counted
+        entry.counted = entry.size
+
+
+def read(since: Mapping[int, int]) -> dict[int, list[Entry]]:
+    """The entries of workflows, each from a place on, in their order: one query."""
+    postgresql = clock.database().vendor == "postgresql"
+    asked = [[*since], [*since.values()]] if postgresql else [jsontext.dumps([*since.items()])]
+    found: dict[int, list[Entry]] = {workflow: [] for workflow in since}
     with statements.cursor() as cursor:
-        cursor.execute(READ[vendor], [ids if vendor == "postgresql" else jsontext.dumps(ids)])
+        cursor.execute(READ[clock.database().vendor], asked)
         for workflow, *values in cursor.fetchall():
-            journals[workflow].append(_entry(values))
-    return journals
+            found[workflow].append(_entry(values))
+    return found
 
 
 def write(notes: Sequence[tuple[Claim, Sequence[Entry]]]) -> bool:

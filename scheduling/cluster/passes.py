@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -23,7 +23,7 @@ from scheduling.cluster import failpoints, journal, outcomes
 from scheduling.cluster.alone import run_alone
 from scheduling.cluster.errors import OF_A_QUERY, describe, first_line, held, insist, is_transient, last_line
 from scheduling.cluster.interrupts import arm, disarm
-from scheduling.cluster.journal import Entry
+from scheduling.cluster.journal import Entry, Journal
 from scheduling.cluster.lastly import Group, Last, in_one
 from scheduling.cluster.unwinding import Anew, Lost, Suspended, Unwind
 from scheduling.conf import conf
@@ -48,12 +48,10 @@ class Pass:
     """One pass over a workflow's body."""
 
     def __init__(
-        self, run: Run, entries: Sequence[Entry], now: datetime, *, careful: bool = False, group: Group | None = None
+        self, run: Run, journal: Journal, now: datetime, *, careful: bool = False, group: Group | None = None
     ) -> None:
         self.run, self.careful, self.group = run, careful, group
-        self.entries = {entry.position: entry for entry in entries}
-        self.size = sum(entry.size for entry in self.entries.values())
-        self._sizes = {entry.position: entry.size for entry in self.entries.values()}
+        self.journal, self.entries = journal, journal.entries
         self._noted: dict[int, Entry] = {}
         self._kept: dict[int, Entry] = {}
         self.left: BaseException | None = None
@@ -91,12 +89,11 @@ class Pass:
 
     def note(self, entry: Entry) -> None:
         """Have an entry written with the next commit. JournalTooLarge where the whole would be over 8 MiB."""
-        self._noted[entry.position] = self.entries[entry.position] = entry
-        self.size += entry.size - self._sizes.get(entry.position, 0)
-        self._sizes[entry.position] = entry.size
-        if self.size > MOST_BYTES:
+        self._noted[entry.position] = entry
+        self.journal.note(entry)
+        if self.journal.size > MOST_BYTES:
             raise JournalTooLarge(
-                f"the journal would take {self.size:,} bytes, and {MOST_BYTES:,} is the most: "
+                f"the journal would take {self.journal.size:,} bytes, and {MOST_BYTES:,} is the most: "
                 "keep the data in a model and pass its id"
             )
 

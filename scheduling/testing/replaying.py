@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from scheduling import clock, functions, jsontext, scheduler
-from scheduling.cluster import journal
+from scheduling.cluster import recall
 from scheduling.cluster.claims import Claim
 from scheduling.cluster.executor import Run
 from scheduling.cluster.journal import Entry
@@ -35,7 +35,7 @@ def replay(workflow: Job | int) -> int:
     """
     job = scheduler.get(workflow if isinstance(workflow, int) else workflow.pk)
     claim = Claim(job.pk, job.name, jsontext.dumps(job.args), job.claim, job.attempt)
-    dry = _Dry(Run(claim), journal.read([job.pk])[job.pk], clock.now(), careful=True)
+    dry = _Dry(Run(claim), recall.read([job.pk])[job.pk], clock.now(), careful=True)
     step = WorkflowStep(dry)
     function = functions.get(job.name)
     try:
