@@ -1,7 +1,7 @@
 """What does it cost to resume a workflow that has many steps behind it?
 
-Its journal is read once, and its body replayed, each time it goes on. The median time from the end of a short sleep to
-the next step, with so many steps before it; waking a worker is part of it.
+Each time it goes on its body is replayed on its journal, of which a worker that drove it before reads what is new. The
+median time from the end of a short sleep to the next step, with so many steps before it; waking a worker is part of it.
 """
 
 from __future__ import annotations

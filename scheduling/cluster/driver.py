@@ -24,7 +24,7 @@ from scheduling.exceptions import JobCanceled
 if TYPE_CHECKING:
     from scheduling.cluster.executor import Run
 
-MOST_TOGETHER = 50  # passes whose journals are read at once
+MOST_TOGETHER = 100  # passes whose journals are read at once
 
 
 def run(runs: Sequence[Run]) -> int:

@@ -53,12 +53,14 @@ READ = {
         CROSS JOIN scheduling_journalentry ON workflow_id = value ->> 0 AND position >= value ->> 1
         ORDER BY these.id, position""",  # noqa: S608
 }
-WRITE = """
+OURS = """
 WITH ours AS (
     SELECT scheduling_job.id FROM {held} AND coalesce(state, '') = 'in_progress' {row_lock}
-)
+)"""
+AMONG_OURS = "{workflow} IN (SELECT id FROM ours)"
+WRITE = """
 INSERT INTO scheduling_journalentry (workflow_id, {columns})
-SELECT {given} FROM {rows} WHERE {workflow} IN (SELECT id FROM ours)
+SELECT {given} FROM {rows} WHERE {guard}
 ON CONFLICT (workflow_id, position) DO UPDATE SET {changes}
 RETURNING position
 """
@@ -90,11 +92,10 @@ DIALECT = {
         "workflow": "value ->> 'workflow_id'",
     },
 }
-WRITES = {
-    vendor: WRITE.format(
-        columns=", ".join(COLUMNS), changes=", ".join(f"{name} = excluded.{name}" for name in CHANGE), **parts
-    )
-    for vendor, parts in DIALECT.items()
+WORDS = {"columns": ", ".join(COLUMNS), "changes": ", ".join(f"{name} = excluded.{name}" for name in CHANGE)}
+WRITES = {vendor: WRITE.format(guard="true", **WORDS, **parts) for vendor, parts in DIALECT.items()}
+GUARDED = {
+    vendor: (OURS + WRITE.replace("{guard}", AMONG_OURS)).format(**WORDS, **parts) for vendor, parts in DIALECT.items()
 }
 SUSPENDED = {
     "postgresql": {
@@ -189,18 +190,22 @@ def read(since: Mapping[int, int]) -> dict[int, list[Entry]]:
     return found
 
 
-def write(notes: Sequence[tuple[Claim, Sequence[Entry]]]) -> bool:
+def write(notes: Sequence[tuple[Claim, Sequence[Entry]]], *, ended: bool = False) -> bool:
     """Write entries of workflows, new ones or changed ones: one statement.
 
-    False where a claim is no longer ours, whose entries are not written: then roll all back.
+    False where a claim is no longer ours, whose entries are not written: then roll all back. With `ended` that is not
+    asked: this transaction has written an end to each claim, which was guarded, and holds their rows.
     """
-    vendor, claims = clock.database().vendor, [claim for claim, _entries in notes]
-    held = jsontext.dumps([{"its_id": claim.id, "its_claim": claim.claim} for claim in claims])
-    ids = [[claim.id for claim in claims]] if vendor == "postgresql" else []
-    entries = [entry for _claim, some in notes for entry in some]
+    vendor, entries = clock.database().vendor, [entry for _claim, some in notes for entry in some]
     rows = jsontext.dumps([_row(claim, entry) for claim, some in notes for entry in some])
     with statements.cursor() as cursor:
-        cursor.execute(WRITES[vendor], [held, *ids, rows])
+        if ended:
+            cursor.execute(WRITES[vendor], [rows])
+        else:
+            claims = [claim for claim, _entries in notes]
+            held = jsontext.dumps([{"its_id": claim.id, "its_claim": claim.claim} for claim in claims])
+            ids = [[claim.id for claim in claims]] if vendor == "postgresql" else []
+            cursor.execute(GUARDED[vendor], [held, *ids, rows])
         written = len(cursor.fetchall()) == len(entries)
     if written and (taken := [entry.taken for entry in entries if entry.taken]):
         _take(taken)

@@ -93,9 +93,9 @@ def _write(lasts: Sequence[Last]) -> bool:
     suspended = [(last.run.claim, *last.until) for last in lasts if last.until is not None]
     ended = [(last.run.claim, last.run.result, last.run.trace()) for last in lasts if last.until is None]
     done = (
-        (not notes or journal.write(notes))
-        and (not suspended or journal.suspend(suspended))
+        (not suspended or journal.suspend(suspended))
         and (not ended or transitions.finish_all(ended))
+        and (not notes or journal.write(notes, ended=True))
     )
     if failpoints.on:
         failpoints.hit("journal.before_commit")

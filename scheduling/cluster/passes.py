@@ -246,10 +246,11 @@ class Pass:
         self.run.run_hooks()
 
     def _written(self, last: Callable[[], bool] | None = None) -> bool:
-        ours = not self._noted or journal.write([(self.run.claim, list(self._noted.values()))])
-        if ours and self._got_on and self._crashes:  # counted are deaths between which it does not get on
+        done = last is None or last()
+        if done and self._noted:
+            done = journal.write([(self.run.claim, list(self._noted.values()))], ended=last is not None)
+        if done and last is None and self._got_on and self._crashes:  # counted are deaths between which it gets nowhere
             journal.forgive(self.run.claim)
-        done = ours and (last is None or last())
         if failpoints.on:
             failpoints.hit("journal.before_commit")
         return done
