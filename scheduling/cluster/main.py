@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import multiprocessing
 import os
@@ -14,10 +13,11 @@ from typing import Any
 import django_q.cluster
 from django.db import connections
 
-from scheduling.cluster import broker  # noqa: F401 - see share_memory()
+from scheduling.cluster import broker  # noqa: F401 - django-q2 imports it in the sentinel, all over what main holds
 from scheduling.cluster.packets import Cell, Flag, PacketQueue
 from scheduling.cluster.process import rename
 from scheduling.cluster.sentinel import JobSentinel
+from scheduling.cluster.sharing import share_memory
 
 logger = logging.getLogger("scheduling")
 
@@ -51,17 +51,6 @@ def run() -> int:
     logger.error("cluster.died pid=%s: its sentinel ended unasked (exit %s)", os.getpid(), sentinel.exitcode)
     logging.shutdown()
     os._exit(SENTINEL_DIED)  # at once: on a busy machine the interpreter's own goodbye takes longer than the 1 s
-
-
-def share_memory() -> None:
-    """Let all processes share what is loaded, right before the first is forked: what one writes to it has as a copy.
-
-    Frozen objects are left alone by the garbage collector, which writes to each that it looks at: 25 MB a process at
-    its first full collection without, 0.1 MB with it. The broker, which django-q2 imports in the sentinel, is
-    imported above, as that wrote all over what main holds too: 7 MB of a cluster of two workers.
-    """
-    gc.collect()
-    gc.freeze()
 
 
 def install() -> None:
