@@ -40,7 +40,7 @@ LOOK_FOR_LEFTOVERS = 5.0  # seconds between two looks for claims of hosts that h
 LOOK_FOR_CANCELS = 0.25  # seconds between two looks whether a running job has been canceled
 LOOK_FOR_EXPIRED = 1.0  # seconds between two sweeps: of jobs that have expired, of batches
 AUDIT = 5.0  # seconds between two looks for claims that nobody on this host has
-CALM = 1.0  # seconds without a failure after which an outage is over
+CALM = 1.0  # seconds without a failure after which an outage is over, and idle workers have been handed what waited
 TICK_AGAIN = 0.2  # seconds until crons that are due, but must wait, are looked at again
 LOCK_TIMEOUT = "3s"
 SLEEP_TIMEOUT = "5s"  # after which a transaction of ours is ended whose process has been stopped
@@ -64,7 +64,7 @@ class JobBroker(ORM):  # type: ignore[misc]
         self._began = False
         self._outage: float | None = None
         self._back: float | None = None  # since when it answers again
-        self._sure_at = 0.0
+        self._sure_at = self._calm_at = 0.0
         self._beats = Every(conf().beat_seconds)
         self._dead = Every(LOOK_FOR_DEAD)
         self._leftovers = Every(LOOK_FOR_LEFTOVERS)
@@ -169,6 +169,7 @@ class JobBroker(ORM):  # type: ignore[misc]
         self._take_back()
         self.outlook.forget()
         self._began = True
+        self._calm_at = time.monotonic() + CALM
         self._sure_at = time.monotonic() + conf().host_dead_after
 
     def _take_back(self) -> None:
@@ -210,8 +211,10 @@ class JobBroker(ORM):  # type: ignore[misc]
                 rescue.leftovers()
 
     def _keep_house(self) -> None:
+        """Audit and remove; no audit right after a start or an outage, as all idle workers would seem forgotten."""
         assert self.host is not None
-        self._audit.turn(self.host)
+        if time.monotonic() >= self._calm_at:
+            self._audit.turn(self.host)
         self._retention.turn()
 
     def _interrupt(self) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Sequence, Set
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -16,6 +16,7 @@ MOST = 10_000  # rows that one statement reads
 MOST_WAITING = 100  # of which so many of each lane and priority: what cannot begin comes to stand first there
 MOST_BEFORE = 1000  # the same, where the jobs before another are counted
 MOST_HOSTS = 1000
+LATELY = timedelta(seconds=1)  # who has ended a job within it is between two, and not left idle
 
 FIRST = f"""
 WITH RECURSIVE {claims.LINES}, first AS MATERIALIZED (
@@ -150,6 +151,21 @@ class Facts:
         """How many workers of a host have nothing to do."""
         busy = sum(job.host_id == host.pk and job.takes_a_worker for job in self.running)
         return max(0, host.workers - busy)
+
+    @cached_property
+    def ended(self) -> Set[tuple[int, int]]:
+        """(host, process) of the workers that have ended a job lately."""
+        ended = Job.objects.filter(finished_at__gt=self.now - LATELY, host__isnull=False)
+        rows = ended.order_by("-finished_at").values_list("host_id", "process", "lane")[:MOST]
+        return {(host, pid) for host, pid, lane in rows if host and pid and not lane.startswith(lanes.ASYNC)}
+
+    def left_idle(self, host: Host) -> int:
+        """How many workers of a host have nothing to do and did not just before either; rather too few than too many.
+
+        Between two jobs a worker has nothing for a moment, and while a pusher makes its audit it hands out nothing.
+        """
+        idle = self.idle(host)
+        return max(0, idle - sum(id == host.pk for id, _pid in self.ended)) if idle else 0
 
     @cached_property
     def waiting(self) -> Sequence[Waiting]:

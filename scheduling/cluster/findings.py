@@ -60,7 +60,7 @@ def _able(facts: Facts, row: Job, lane: Lane) -> list[Host]:
 
 
 def _late(facts: Facts, row: Job, lane: Lane, able: list[Host], since: datetime) -> Finding:
-    idle = sum(facts.idle(host) for host in able)
+    idle = sum(facts.left_idle(host) for host in able)
     waits = f"job {row.pk} ({row.name}) might begin since {when(since, facts.now)}"
     where = f"pool {lanes.pool_name(lane.name)}" if lane.name.strip(lanes.ASYNC) else "jobs without a pool"
     if idle or lane.name.startswith(lanes.ASYNC):

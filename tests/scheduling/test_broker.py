@@ -65,6 +65,19 @@ def test_a_worker_that_ends_its_job_while_it_is_looked_at_disturbs_nobody(broker
     broker._interrupt()
 
 
+def test_it_audits_only_when_its_workers_have_had_time_to_be_served(broker, monkeypatch):
+    """Right after a start or an outage all that waits would seem forgotten beside idle workers."""
+    looks = []
+    monkeypatch.setattr(broker._audit, "run", looks.append)
+    broker._audit._next = 0.0
+    broker.dequeue()
+    assert (broker._began, looks) == (True, [])
+    monkeypatch.setattr(broker, "_calm_at", 0.0)
+    broker._expiries.now()
+    broker.dequeue()
+    assert looks == [broker.host]
+
+
 @postgresql
 def test_a_connection_that_breaks_at_a_commit_is_an_outage_and_no_failure_of_ours(broker, caplog, monkeypatch):
     """Django opens another at once, which works: only the driver's old connection tells that it was lost."""

@@ -27,6 +27,7 @@ from scheduling import (
     testing,
 )
 from scheduling.cluster import rescue, transitions
+from scheduling.cluster.transitions import Trace
 from scheduling.doctor import CHECKS, project
 from scheduling.models import Cron, Host, Job, Limit, Pause, Pool, State
 from tests.scheduling import work
@@ -193,6 +194,25 @@ def test_jobs_that_wait_for_busy_workers(host, frozen):
     finding = the_one()
     assert (finding.code, finding.severity) == ("busy", "warning")
     assert "qcluster --workers N" in finding.mend
+
+
+def test_workers_between_two_jobs_are_busy(host, frozen):
+    """A look may find each of them right after an end, however much it has to do."""
+    scheduler.bulk([Call(work.noop) for _ in range(4)])
+    frozen.jump(61)
+    for process, claim in enumerate(take(host, 2), start=1):
+        transitions.finish(claim, "null", Trace(process=process))
+    assert the_one().code == "busy"
+    frozen.jump(2)
+    assert the_one().code == "stuck", "nobody hands them the next"
+
+
+def test_one_that_has_just_ended_a_job_makes_no_other_busy(host, frozen):
+    scheduler.bulk([Call(work.noop) for _ in range(3)])
+    frozen.jump(61)
+    for claim in take(host, 2):
+        transitions.finish(claim, "null", Trace(process=1))
+    assert "1 worker of 1 host idle" in the_one().what
 
 
 def test_what_waited_before_any_host_lived_is_not_late(frozen):
