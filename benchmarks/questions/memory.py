@@ -1,9 +1,9 @@
 """How much memory do the processes of two workers take, and does it grow with the jobs?
 
 PSS of all processes that the system has started, without its server: after some jobs, and after as many more; at least
-1,500 each time, so that what the first ones need is there in slow systems too. No system has an async function here, for
-which ours would keep an event loop beside each worker. At a scale over 1 there are so many times 50,000 of these, a
-million at SCALE=20: what grows with the jobs is seen then.
+1,500 each time, so that what the first ones need is there in slow systems too. No system has an async function here,
+for which ours would keep an event loop beside each worker. At a scale over 1 there are so many times 50,000 of these,
+a million at SCALE=20: what grows with the jobs is seen then.
 """
 
 from __future__ import annotations
