@@ -3,15 +3,34 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 
 from scheduling.cluster import failpoints
 from tests.chaos.points import Points
+from tests.flushing import Flush
 
 AGAIN = int(os.environ.get("RERUNS", 1))
 SERVERS = {"markets", "browser"}
 """Folders of tests that talk to a server in a thread of theirs."""
+BARE = Path(__file__).parent / "scheduling"
+"""The folder of tests that find no cron, pool and limit."""
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup, django_db_blocker):
+    """The test database, which tests that commit leave as they found it."""
+    with django_db_blocker.unblock():
+        flush = Flush()
+    with flush.in_force():
+        yield
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """What the apps declare is written before a test that wants it."""
+    Flush.wanted = BARE not in item.path.parents
 
 
 @pytest.fixture

@@ -5,15 +5,14 @@ from __future__ import annotations
 import pytest
 from django.test import modify_settings
 
+from tests.flushing import remove_declared
+
 
 @pytest.fixture(autouse=True)
 def _nothing_declared(request):
     if request.node.get_closest_marker("django_db"):
         request.getfixturevalue("transactional_db" if _commits(request) else "db")
-        from scheduling.models import Cron, Limit, Pool
-
-        for model in (Cron, Limit, Pool):
-            model.objects.all().delete()
+        remove_declared()
 
 
 def _commits(request) -> bool:
