@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 from zoneinfo import available_timezones
 
@@ -83,9 +84,15 @@ def page(cron: Cron, now: datetime) -> dict[str, Any]:
         "runs": [_run(run, now) for run in runs],
         "strip": strip(runs, now),
         "differences": differences(cron),
-        "timezones": sorted(available_timezones()),
+        "timezones": timezones(),
         "arguments_text": display.pretty(cron.arguments),
     }
+
+
+@cache
+def timezones() -> list[str]:
+    """The names of all time zones, which are read from hundreds of files."""
+    return sorted(available_timezones())
 
 
 def next_runs(cron: Cron, now: datetime) -> list[dict[str, Any]]:
