@@ -20,13 +20,19 @@ demo: setup ## everything at work on this machine (DB=postgres, DATABASE_URL=…
 
 test: $(VENV)/installed ## the whole suite on SQLite and, beside it, on PostgreSQL (TEST_DATABASE_URL=…, else embedded)
 	@$(MAKE) --no-print-directory --keep-going -j$(if $(TEST_DATABASE_URL),1,4) --output-sync=target \
-		$(foreach suite,core faults markets,$(suite)-postgres $(suite)-sqlite)
+		$(foreach suite,clusters core faults markets,$(suite)-postgres $(suite)-sqlite)
+
+# What uses no database is tried beside SQLite only.
+core-postgres markets-postgres: AGAIN := --of-databases
+
+clusters-%: $(VENV)/installed
+	TEST_DB=$* $(BIN)/python -m pytest -m processes $(FAULTS:%=--ignore=%) --ignore=tests/markets $(ARGS)
 
 core-%: $(VENV)/installed
-	TEST_DB=$* $(BIN)/python -m pytest $(FAULTS:%=--ignore=%) --ignore=tests/markets $(ARGS)
+	TEST_DB=$* $(BIN)/python -m pytest -m "not processes" $(FAULTS:%=--ignore=%) --ignore=tests/markets $(AGAIN) $(ARGS)
 
 markets-%: $(VENV)/installed
-	TEST_DB=$* $(BIN)/python -m pytest tests/markets $(ARGS)
+	TEST_DB=$* $(BIN)/python -m pytest tests/markets $(AGAIN) $(ARGS)
 
 faults-%: $(VENV)/installed
 	TEST_DB=$* $(BIN)/python -m pytest $(FAULTS) $(ARGS)

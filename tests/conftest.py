@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from whitenoise.middleware import WhiteNoiseMiddleware
 
 from scheduling.cluster import failpoints
 from tests.chaos.points import Points
@@ -14,6 +16,8 @@ from tests.flushing import Flush
 AGAIN = int(os.environ.get("RERUNS", 1))
 SERVERS = {"markets", "browser"}
 """Folders of tests that talk to a server in a thread of theirs."""
+DATABASES = {"db", "transactional_db", "live_server"}
+"""The fixtures that lead to the database."""
 BARE = Path(__file__).parent / "scheduling"
 """The folder of tests that find no cron, pool and limit."""
 
@@ -24,6 +28,22 @@ def django_db_setup(django_db_setup, django_db_blocker):
     with django_db_blocker.unblock():
         flush = Flush()
     with flush.in_force():
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _static_files_are_found_once() -> Iterator[None]:
+    """Each client that a test makes has middleware of its own, for which the files of all apps would be looked up."""
+    look_up, found = WhiteNoiseMiddleware.add_files_from_finders, {}
+
+    def once(middleware: WhiteNoiseMiddleware) -> None:
+        if not found:
+            look_up(middleware)
+            found.update(middleware.files)
+        middleware.files.update(found)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(WhiteNoiseMiddleware, "add_files_from_finders", once)
         yield
 
 
@@ -41,7 +61,26 @@ def points(tmp_path, monkeypatch) -> Points:
     return made
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave tests out that another run proves as well (`--of-databases`), and give some a second go."""
+    if config.getoption("of_databases"):
+        config.hook.pytest_deselected(items=[item for item in items if not _uses_the_database(item)])
+        items[:] = [item for item in items if _uses_the_database(item)]
+    _go_again(items)
+
+
+def _uses_the_database(item: pytest.Item) -> bool:
+    """Whether a test may: it says so, has a fixture that does, starts processes, or is in a module that may.
+
+    Of a page that another look draws anew, the database has given the same before.
+    """
+    if item.get_closest_marker("look"):
+        return False
+    marked = item.get_closest_marker("django_db") or item.get_closest_marker("processes")
+    return bool(marked or DATABASES & set(item.fixturenames) or "connection" in vars(item.module))
+
+
+def _go_again(items: list[pytest.Item]) -> None:
     """Give tests of real processes and servers a second go (RERUNS=0: none): four suites share two cores, which stall.
 
     The closing lines name each that needed it (`-rR`), and say why: one named often is a defect to be found.

@@ -9,6 +9,8 @@ import os
 import shutil
 import tempfile
 
+import pytest
+
 os.environ.setdefault("SECRET_KEY", "tests-only")
 os.environ["DEBUG"] = "0"
 os.environ["SECURE_SSL_REDIRECT"] = "0"
@@ -25,3 +27,11 @@ if os.environ.get("TEST_DB", "sqlite") == "postgres":
 else:
     os.environ["DATABASE_URL"] = f"sqlite:///{_folder}/db.sqlite3"
     os.environ["TEST_SQLITE"] = f"{_folder}/test.sqlite3"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--of-databases",
+        action="store_true",
+        help="without the tests that use no database: for the second run, on another database",
+    )

@@ -33,6 +33,9 @@ LOOKS = {
     "dark": {"width": 1440, "height": 900, "dark": True},
     "phone": {"width": 400, "height": 800},
 }
+IN_EACH = pytest.mark.parametrize(
+    "look", [pytest.param(look, marks=pytest.mark.look if look != "light" else ()) for look in LOOKS]
+)
 PENDING = "document.querySelector('.tile-pending strong').textContent"
 
 
@@ -152,7 +155,7 @@ def followed() -> dict[str, str]:
     }
 
 
-@pytest.mark.parametrize("look", LOOKS)
+@IN_EACH
 def test_every_page_draws(browser, live_server, ran, tmp_path, look):
     browser.look_at(**LOOKS[look])
     folder = Path(os.environ.get("SCREENSHOTS", tmp_path))
@@ -260,7 +263,7 @@ PLACES = """(() => {
 })()"""
 
 
-@pytest.mark.parametrize("look", LOOKS)
+@IN_EACH
 def test_a_timeline_keeps_its_bars_inside_and_its_words_apart(browser, live_server, ran, look):
     browser.look_at(**LOOKS[look])
     for name in ("workflow", "workflow-failed", "workflow-long"):
