@@ -100,9 +100,12 @@ def sync(*, only_add: bool = False) -> None:
     """Write what was defined while the apps loaded; with `only_add` (a starting cluster) nothing is changed."""
     if not _at_start:
         return
-    there = set(Pool.objects.filter(name__in=_at_start).values_list("name", flat=True))
-    for name, declared in _at_start.items():
-        if name not in there or not only_add:
+    rows = Pool.objects.using(conf().database)
+    there = set(rows.filter(name__in=_at_start).values_list("name", flat=True))
+    missing = [_row(name, declared) for name, declared in _at_start.items() if name not in there]
+    rows.bulk_create(missing, ignore_conflicts=True)
+    if not only_add:
+        for name, declared in _at_start.items():
             _write(name, declared)
 
 
@@ -132,10 +135,14 @@ def _write(name: str, declared: Any) -> None:
     if rows.filter(name=name).values_list("declared", flat=True).first() == declared:
         return
     with transaction.atomic(using=conf().database):
-        rows.bulk_create([Pool(name=name, declared=declared, **declared)], ignore_conflicts=True)
+        rows.bulk_create([_row(name, declared)], ignore_conflicts=True)
         there = rows.select_for_update(no_key=True).get(name=name)
         if there.declared != declared:
             rows.filter(pk=there.pk).update(declared=declared, **declared)
+
+
+def _row(name: str, declared: Any) -> Pool:
+    return Pool(name=name, declared=declared, **declared)
 
 
 adefine = twin(define)

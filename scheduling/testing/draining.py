@@ -23,7 +23,7 @@ def drain() -> list[Job]:
     Finished jobs whose time is over (7 days, or the function's keep_for) are removed before. RuntimeError after
     100,000 jobs.
     """
-    _forget()
+    Retention().run()
     return _in_order(_drain()[0])
 
 
@@ -67,13 +67,6 @@ def _step(own: Host, due: Sequence[Lane], ran: dict[int, None], empty: dict[str,
     return False
 
 
-def _forget() -> None:
-    """Remove what has been kept for long enough, as running hosts do each minute."""
-    retention = Retention()
-    while retention.step():
-        pass
-
-
 def advance(seconds: float | timedelta) -> list[Job]:
     """Move the clock on by seconds or a timedelta and run crons, retries and jobs in the order of their times.
 
@@ -82,7 +75,7 @@ def advance(seconds: float | timedelta) -> list[Job]:
     """
     if not clock.is_set():
         raise RuntimeError("no clock is in force: use `with testing.clock()`")
-    _forget()
+    Retention().run()
     target = clock.now() + (seconds if isinstance(seconds, timedelta) else timedelta(seconds=seconds))
     ran, empty = _drain()
     while (due := _next_due(empty)) is not None and due <= target:
@@ -91,7 +84,7 @@ def advance(seconds: float | timedelta) -> list[Job]:
         ran = {id: None for id in ran if id not in more} | more
     clock.set_time(target)
     jobs = _in_order(ran)
-    _forget()
+    Retention().run()
     return jobs
 
 
