@@ -100,9 +100,12 @@ def sync(*, only_add: bool = False) -> None:
     release) nothing that is there is changed."""
     if not _at_start:
         return
-    there = set(Limit.objects.using(conf().database).filter(name__in=_at_start).values_list("name", flat=True))
-    for name, config in _at_start.items():
-        if name not in there or not only_add:
+    rows = Limit.objects.using(conf().database)
+    there = set(rows.filter(name__in=_at_start).values_list("name", flat=True))
+    missing = [_row(name, config) for name, config in _at_start.items() if name not in there]
+    rows.bulk_create(missing, ignore_conflicts=True)
+    if not only_add:
+        for name, config in _at_start.items():
             _write(name, config)
 
 
@@ -274,17 +277,23 @@ def _write_at_start(name: str) -> None:
 
 def _write(name: str, config: TokenBucket | FixedWindow) -> None:
     limits = Limit.objects.using(conf().database)
-    declared: Any = {"kind": type(config).__name__} | config.model_dump(mode="json")
+    new = _row(name, config)
+    declared = new.declared
     if limits.filter(name=name).values_list("declared", flat=True).first() == declared:
         return
-    new = Limit(name=name, declared=declared)
-    new.configuration = config
     with transaction.atomic(using=conf().database):
         limits.bulk_create([new], ignore_conflicts=True)
         there = limits.select_for_update(no_key=True).get(name=name)
         if there.declared != declared:
             there.configuration, there.declared = config, declared
             there.save()
+
+
+def _row(name: str, config: TokenBucket | FixedWindow) -> Limit:
+    declared: Any = {"kind": type(config).__name__} | config.model_dump(mode="json")
+    row = Limit(name=name, declared=declared)
+    row.configuration = config
+    return row
 
 
 adefine = twin(define)
