@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from scheduling import clock, functions, jsontext
+from scheduling import clock, functions, jsontext, statements
 from scheduling.cluster import transitions
 from scheduling.cluster.lists import IDS
 from scheduling.models import reserved
 from scheduling.models.insert import NewJob, insert
-from scheduling.models.job import Job, State
+from scheduling.models.job import State
 
 STEPS_CANCELED = "scheduling.workflow_canceled"
 """The mutation that does so to what a canceled workflow waits for."""
@@ -41,6 +41,13 @@ CANCEL_OF_BATCH = CANCEL_FOUND.format(
     interrupt="true", which="batch_id = %s", order="ORDER BY batch_place LIMIT %s", batch="NULL"
 )
 
+# That there is a time is said, so that its index is chosen.
+EXPIRED = """
+SELECT EXISTS (
+    SELECT 1 FROM scheduling_job
+    WHERE state = 'pending' AND attempt = 0 AND expires_at IS NOT NULL AND expires_at <= {now}
+)
+"""
 EXPIRE = """
 UPDATE scheduling_job SET state = 'canceled', error = 'expired', finished_at = {now}
 WHERE state = 'pending' AND attempt = 0 AND expires_at IS NOT NULL AND expires_at <= {now}
@@ -89,9 +96,11 @@ def cancel_of_batch(batch: int, most: int, *, wait: bool) -> int:
 
 def expire() -> int:
     """Cancel the pending jobs that have not begun by their time, and give how many there were."""
-    expiring = Job.objects.pending().filter(attempt=0, expires_at__isnull=False)  # said, so that its index is chosen
-    if not expiring.filter(expires_at__lte=clock.Now()).exists():
-        return 0
+    now, params = clock.sql()
+    with statements.cursor() as cursor:
+        cursor.execute(EXPIRED.format(now=now), params)
+        if not cursor.fetchone()[0]:
+            return 0
     now, params = clock.sql()
     return _cancel(EXPIRE.format(now=now), [*params, *params])
 
