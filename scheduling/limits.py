@@ -22,6 +22,7 @@ from scheduling.conf import conf
 from scheduling.exceptions import InvalidOption, LimitImpossible, NotFound, RateLimited
 from scheduling.models import reserved
 from scheduling.models import take as statements
+from scheduling.models.declared import write_declared
 from scheduling.models.limit import Limit, LimitLevel
 from scheduling.models.take import Snapshot, Taking
 from scheduling.twins import twin
@@ -98,15 +99,7 @@ def revert(name: str) -> None:
 def sync(*, only_add: bool = False) -> None:
     """Write what was defined while the apps loaded; with `only_add` (a starting cluster, which may be of an older
     release) nothing that is there is changed."""
-    if not _at_start:
-        return
-    rows = Limit.objects.using(conf().database)
-    there = set(rows.filter(name__in=_at_start).values_list("name", flat=True))
-    missing = [_row(name, config) for name, config in _at_start.items() if name not in there]
-    rows.bulk_create(missing, ignore_conflicts=True)
-    if not only_add:
-        for name, config in _at_start.items():
-            _write(name, config)
+    write_declared(Limit.objects.using(conf().database), _at_start, _row, _write, only_add=only_add)
 
 
 def exists(name: str) -> bool:
@@ -278,14 +271,13 @@ def _write_at_start(name: str) -> None:
 def _write(name: str, config: TokenBucket | FixedWindow) -> None:
     limits = Limit.objects.using(conf().database)
     new = _row(name, config)
-    declared = new.declared
-    if limits.filter(name=name).values_list("declared", flat=True).first() == declared:
+    if limits.filter(name=name).values_list("declared", flat=True).first() == new.declared:
         return
     with transaction.atomic(using=conf().database):
         limits.bulk_create([new], ignore_conflicts=True)
         there = limits.select_for_update(no_key=True).get(name=name)
-        if there.declared != declared:
-            there.configuration, there.declared = config, declared
+        if there.declared != new.declared:
+            there.configuration, there.declared = config, new.declared
             there.save()
 
 

@@ -17,6 +17,7 @@ from django.db import transaction
 from scheduling import pauses
 from scheduling.conf import conf
 from scheduling.exceptions import InvalidOption, NotFound
+from scheduling.models.declared import write_declared
 from scheduling.models.pool import Paused, Pool
 from scheduling.options import pool_name
 from scheduling.twins import twin
@@ -98,15 +99,7 @@ def resume(name: str) -> bool:
 
 def sync(*, only_add: bool = False) -> None:
     """Write what was defined while the apps loaded; with `only_add` (a starting cluster) nothing is changed."""
-    if not _at_start:
-        return
-    rows = Pool.objects.using(conf().database)
-    there = set(rows.filter(name__in=_at_start).values_list("name", flat=True))
-    missing = [_row(name, declared) for name, declared in _at_start.items() if name not in there]
-    rows.bulk_create(missing, ignore_conflicts=True)
-    if not only_add:
-        for name, declared in _at_start.items():
-            _write(name, declared)
+    write_declared(Pool.objects.using(conf().database), _at_start, _row, _write, only_add=only_add)
 
 
 def key_of(name: str) -> str:

@@ -101,7 +101,6 @@ def expire() -> int:
         cursor.execute(EXPIRED.format(now=now), params)
         if not cursor.fetchone()[0]:
             return 0
-    now, params = clock.sql()
     return _cancel(EXPIRE.format(now=now), [*params, *params])
 
 

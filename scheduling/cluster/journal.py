@@ -164,18 +164,11 @@ class Journal:
     entries: dict[int, Entry] = field(default_factory=dict)
     size: int = 0
 
-    def learn(self, entries: Iterable[Entry]) -> None:
-        """Take over what was read: all from a place on."""
-        for entry in entries:
-            if entry.position in self.entries:
-                self.size -= self.entries[entry.position].counted
-            self.note(entry)
-
     def note(self, entry: Entry) -> None:
-        """An entry is new, or has changed."""
-        self.entries[entry.position] = entry
-        self.size += entry.size - entry.counted
-        entry.counted = entry.size
+        """An entry is new, or has changed, or has been read anew."""
+        before = self.entries.get(entry.position)
+        self.size += entry.size - (before.counted if before else 0)
+        self.entries[entry.position], entry.counted = entry, entry.size
 
 
 def read(since: Mapping[int, int]) -> dict[int, list[Entry]]:

@@ -26,10 +26,10 @@ def read(workflows: Sequence[int]) -> dict[int, Journal]:
     changed = {workflow: 0 for workflow, old in known.items() if not _goes_on(old, found[workflow])}
     if changed:
         found |= journal.read(changed)
-    read = {}
+    read = {workflow: Journal() for workflow in found} | {one: known[one] for one in known.keys() - changed.keys()}
     for workflow, entries in found.items():
-        read[workflow] = known[workflow] if workflow in known and workflow not in changed else Journal()
-        read[workflow].learn(entries)
+        for entry in entries:
+            read[workflow].note(entry)
     return read
 
 

@@ -24,6 +24,10 @@ class _Info(ctypes.Structure):
 _libc = ctypes.CDLL(None)
 _libc.malloc.restype = _libc.sbrk.restype = ctypes.c_void_p
 _libc.malloc.argtypes, _libc.free.argtypes = [ctypes.c_size_t], [ctypes.c_void_p]
+TELLS = hasattr(_libc, "mallinfo2")
+"""Whether the C library tells what is free."""
+if TELLS:
+    _libc.mallinfo2.restype = _Info
 
 
 def share_memory() -> None:
@@ -38,25 +42,12 @@ def share_memory() -> None:
     gc.freeze()
 
 
-def free_in_holes() -> int | None:
-    """Bytes that lie free between what malloc() has given; None where the C library does not tell."""
-    info = _info()
-    return None if info is None else int(info.fordblks - info.keepcost)
-
-
-def _info() -> _Info | None:
-    if not hasattr(_libc, "mallinfo2"):
-        return None
-    _libc.mallinfo2.restype = _Info
-    info: _Info = _libc.mallinfo2()
-    return info
-
-
 def _fill_holes() -> None:
     """Take what lies free between what malloc() has given, for good, the largest first: new things go to new pages."""
-    size = LARGEST
-    while size >= SMALLEST and (info := _info()):
-        end = _libc.sbrk(0) - info.keepcost  # of what was given so far
+    if not TELLS:
+        return
+    end, size = _libc.sbrk(0) - _libc.mallinfo2().keepcost, LARGEST  # behind the end nothing has been given yet
+    while size >= SMALLEST:
         taken = _libc.malloc(size)
         if taken >= end:  # there is no hole of that size left
             _libc.free(taken)
